@@ -19,7 +19,7 @@ export OPENBLAS_NUM_THREADS := 1
 export MKL_NUM_THREADS := 1
 
 .DELETE_ON_ERROR:
-.PHONY: help book test lint lab notebooks clean
+.PHONY: help book pdf test equations lint lab notebooks clean
 
 help:
 	@sed -n 's/^\([a-z]*\):.*## */\1|/p' Makefile | awk -F'|' '{ printf "make %-10s %s\n", $$1, $$2 }'
@@ -32,6 +32,9 @@ $(INDEX): $(READY) $(SOURCES)
 	$(BIN)/jupyter-book build . -W -n --keep-going
 	@test -f $@ || { echo "jupyter-book ended without an error but wrote no $@" >&2; exit 1; }
 
+pdf: $(INDEX)  ## print the pages into one PDF (needs Chromium)
+	@$(BIN)/python tools/pdf.py
+
 test: $(READY)  ## run every test and every notebook (TESTS=tests/test_flow.py for some)
 ifeq ($(TESTS),)
 	$(BIN)/python -m pytest tests flowtutorial --numprocesses 2 --dist loadscope --cov
@@ -39,6 +42,9 @@ ifeq ($(TESTS),)
 else
 	$(BIN)/python -m pytest $(TESTS)
 endif
+
+equations: $(READY)  ## check that every displayed equation is proved, cited or a definition
+	@$(BIN)/python tools/equations.py book
 
 lint: $(READY)  ## check style and types
 	$(BIN)/ruff check

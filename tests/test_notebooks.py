@@ -168,3 +168,18 @@ def test_changed_formula_is_found(tmp_path: Path) -> None:
     shutil.copy(CHAPTERS[0], tmp_path)
     report = validate(tmp_path / CHAPTERS[0].name, "--exitfirst", package=package.parent)
     assert failed_cells(report)
+
+
+def test_changed_equation_is_found(tmp_path: Path) -> None:
+    notebook = read(CHAPTERS[0])
+    changed = [cell for cell in notebook.cells if "(eq-shift-log-prob)" in cell.source]
+    proofs = [cell for cell in code_cells(notebook) if '"eq-shift-log-prob"' in cell.source]
+    assert (len(changed), len(proofs)) == (1, 1)
+    before = changed[0].source
+    changed[0].source = before.replace(r"- \tfrac{1}{2} (x - \mu)^2", r"- \tfrac{1}{2} (x + \mu)^2")
+    assert changed[0].source != before
+    notebook.cells = notebook.cells[: notebook.cells.index(proofs[0]) + 1]
+    nbformat.write(notebook, tmp_path / CHAPTERS[0].name)
+    report = validate(tmp_path / CHAPTERS[0].name)
+    assert failed_cells(report) == [code_cells(notebook).index(proofs[0])]
+    assert "refuted" in report

@@ -751,3 +751,17 @@ def test_an_empty_codomain_is_named() -> None:
     empty = type("Empty", (elementwise.Exp,), {"codomain": (1.0, 1.0)})
     with pytest.raises(ValueError, match=r"^x: the interval \(1, 1\) is empty"):
         prove_bijection(empty)
+
+
+@pytest.mark.parametrize(
+    "claim",
+    [
+        lambda f, x, t: (f.diff(x, 3), 0),
+        lambda f, x, t: ((f.diff(t) / f.diff(x)).diff(t), 0),
+        lambda f, x, t: (f.diff(x, t) ** 2, f.diff(x, 2) * f.diff(t, 2)),
+        lambda f, x, t: (f.diff(x, 2, t), f.diff(x, t, 2)),
+    ],
+)
+def test_relations_that_hold_for_some_functions_alone_are_refuted(claim: Any) -> None:
+    x, t = sp.symbols("x t", real=True)
+    assert prove(*claim(sp.Function("f")(x, t), x, t)).verdict == "refuted"

@@ -3,7 +3,9 @@
 The only part that imports SymPy.
 """
 
+from .coverage import equation
 from .derive import Derivatives, derive
+from .moments import average
 from .prove import Claim, Proof, prove, prove_bijection
 from .trace import SymArray, latex, symbols, trace
 
@@ -12,7 +14,9 @@ __all__ = [
     "Derivatives",
     "Proof",
     "SymArray",
+    "average",
     "derive",
+    "equation",
     "latex",
     "prove",
     "prove_bijection",

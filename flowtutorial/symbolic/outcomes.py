@@ -6,6 +6,7 @@ them leaves `decide`.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import sympy as sp
@@ -15,8 +16,15 @@ PROVED_IDENTITY = "proved (identity test, error < 2⁻¹⁰⁰)"
 CHECKED = "checked to 50 digits"
 OPEN = "open"
 REFUTED = "refuted"
+NUMERICAL = "numerical inverse"  # of a direction without a formula: tested, not proved
+STRENGTH = (PROVED_EXACT, PROVED_IDENTITY, CHECKED, OPEN, REFUTED)  # from the strongest
 
 NAN = "not a real number"
+
+
+def weakest_of(verdicts: Iterable[str]) -> str:
+    """Return the verdict on several claims together."""
+    return max(verdicts, key=STRENGTH.index)
 
 
 @dataclass(frozen=True)

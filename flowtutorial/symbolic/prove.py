@@ -28,16 +28,18 @@ from .decide import (
 from .outcomes import (
     CHECKED,
     NAN,
+    NUMERICAL,
     OPEN,
     PROVED_EXACT,
     PROVED_IDENTITY,
     REFUTED,
     Decision,
+    weakest_of,
 )
-from .trace import SymArray, elementary, exact, noting_conditions
+from .parts import ends_claims, float_witness, knots_claim, numerical_claim, symbolic_piece
+from .trace import SymArray, elementary, exact, merging_cases, noting_conditions
 from .unknown import substituted
 
-_STRENGTH = (PROVED_EXACT, PROVED_IDENTITY, CHECKED, OPEN, REFUTED)  # from the strongest
 _RESERVED = ("lhs", "rhs", "difference")
 
 Assumption = str | tuple[Any, Any]
@@ -74,7 +76,8 @@ class Proof:
     verdict : str
         That of the weakest claim: `proved (exact)`; `proved (identity test, error < 2⁻¹⁰⁰)`;
         `checked to 50 digits` for what agrees at random points but has no proof; `open`;
-        `refuted`.
+        `refuted`. A claim whose verdict is `numerical inverse` is about a direction that has no
+        formula: it is tested, and does not count here.
     claims : tuple of Claim
     witness : dict or None
         For a refuted claim the point that refutes it: the value of each symbol by name, and under
@@ -90,7 +93,10 @@ class Proof:
 
     def __repr__(self) -> str:
         if self:
-            return f"{self.verdict}: {', '.join(claim.statement for claim in self.claims)}"
+            numerical = [c.statement for c in self.claims if c.verdict == NUMERICAL]
+            proved = [c.statement for c in self.claims if c.verdict != NUMERICAL]
+            also = f"; {NUMERICAL}: {', '.join(numerical)}" if numerical else ""
+            return f"{self.verdict}: {', '.join(proved)}{also}"
         weakest = [claim for claim in self.claims if claim.verdict == self.verdict]
         first = weakest[0]
         rest = f" — {first.note}" if first.note else ""
@@ -102,7 +108,7 @@ class Proof:
 
 def _proof(results: Iterable[tuple[Claim, dict[str, str] | None]]) -> Proof:
     claims, witnesses = zip(*results, strict=True)
-    weakest = max((claim.verdict for claim in claims), key=_STRENGTH.index)
+    weakest = weakest_of(claim.verdict for claim in claims if claim.verdict != NUMERICAL)
     found = [witness for witness in witnesses if witness is not None]
     return Proof(weakest, claims, found[0] if found else None)
 
@@ -259,6 +265,8 @@ def _inside(interval: tuple[Any, Any], name: str) -> tuple[sp.Expr, sp.Symbol]:
 
 def _end(end: Any) -> sp.Expr:
     """Return an end of an interval as an exact number; that of -π/2 is the negative of π/2."""
+    if isinstance(end, sp.Expr) and end.free_symbols:
+        return end
     return -exact(-end) if end < 0 else exact(end)
 
 
@@ -304,13 +312,69 @@ def prove_bijection(
     >>> prove_bijection(Affine).verdict
     'proved (exact)'
     """
+    _require_bijection(bijection)
+    if hasattr(bijection, "piece"):
+        return _prove_pieces(bijection)
     traced = _Traced(bijection, assume or {})
-    forward = _Direction("forward", "z", "x", traced.domain, traced.codomain)
-    inverse = _Direction("inverse", "x", "z", traced.codomain, traced.domain)
+    numerical = getattr(bijection, "numerical", None)
+    if not numerical:
+        return _proof(_claims_both_ways(traced))
+    forward, inverse = _directions(traced)
+    closed, other = (inverse, forward) if numerical == "forward" else (forward, inverse)
+    there = traced.through(closed, other, numerical=True)
+    results = [there.image_claim(), there.log_det_claim(), there.monotone(False)]
+    return _proof([*results, _result(*numerical_claim(numerical, bijection), _FLOATS)])
+
+
+def _prove_pieces(bijection: Any) -> Proof:
+    """Prove one piece for all its corners, how pieces meet, and that knots are in order."""
+    if isinstance(bijection, type):
+        raise ValueError(
+            f"{bijection.__name__}: its parameters are arrays; pass an instance, so that their "
+            "shape is known"
+        )
+    whole = _Traced(bijection, {}).instance
+    piece, symbols = symbolic_piece(bijection)
+    witness = float_witness(bijection)
+    if witness is not None:
+        wrong = Decision(REFUTED, witness=witness)
+        return _proof([_result("the pieces together are a bijection", wrong, _FLOATS)])
+    traced = _TracedPiece(piece, symbols)
+    there = traced.through(*_directions(traced))
+    ends = [_result(*claim, _COMPARED) for claim in ends_claims(piece)]
+    round_trip, increasing = there.round_trip(), there.monotone(False)
+    claims = [round_trip, *ends, increasing]
+    onto = Decision(weakest_of(claim.verdict for claim, _ in claims), "every x is a forward(z)")
+    return _proof([
+        round_trip,
+        (Claim("forward∘inverse = id", onto.verdict, onto.note), None),
+        there.log_det_claim(),
+        there.log_det_back(),
+        increasing,
+        *ends,
+        _result(*knots_claim(whole), _COMPARED),
+    ])  # fmt: skip
+
+
+_FLOATS = "{claim}: {lhs}, expected {rhs}"
+_COMPARED = "{lhs}, expected {rhs}"
+
+
+def _directions(traced: _Traced) -> tuple[_Direction, _Direction]:
+    """Return forward and inverse, each with its intervals."""
+    return (
+        _Direction("forward", "z", "x", traced.domain, traced.codomain),
+        _Direction("inverse", "x", "z", traced.codomain, traced.domain),
+    )
+
+
+def _claims_both_ways(traced: _Traced) -> list[tuple[Claim, dict[str, str] | None]]:
+    """Return round trips, log-determinants and monotonicity of two closed directions."""
+    forward, inverse = _directions(traced)
     there, back = traced.through(forward, inverse), traced.through(inverse, forward)
     results = [there.round_trip(), back.round_trip(), there.log_det_claim(), back.log_det_claim()]
     one_to_one = all(Proof(claim.verdict, (claim,)) for claim, _ in results[:2])
-    return _proof([*results, there.monotone(one_to_one)])
+    return [*results, there.monotone(one_to_one)]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -404,12 +468,15 @@ class _Traced:
         except Exception as error:
             raise TypeError(f"{name} can't be read as a formula: {error}") from error
 
-    def through(self, there: _Direction, back: _Direction) -> _Passage:
-        """Run one method and then the other, on a symbol that runs through the interval."""
+    def through(self, there: _Direction, back: _Direction, numerical: bool = False) -> _Passage:
+        """Run one method and then the other, on a symbol that runs through the interval.
+
+        If the other is numerical, the first alone is run.
+        """
         letter = sp.Symbol(there.letter, real=True)
         with noting_conditions() as conditions:
             value, log_det = self.run(there.name, letter)
-        returned, _ = self.run(back.name, value)
+        returned = letter if numerical else self.run(back.name, value)[0]
         argument, variable = _inside(there.interval, there.letter)
         given = {letter: argument, **self.given}
         put: Callable[[sp.Expr], sp.Expr] = lambda expr: substituted(expr, given)  # noqa: E731
@@ -417,6 +484,29 @@ class _Traced:
             there, back, variable, argument, put(value), put(log_det), put(returned),
             tuple(put(elementary(condition)) for condition in conditions),
             _by_name(given), "at these parameters" if self.fixed else "",
+        )  # fmt: skip
+
+
+class _TracedPiece(_Traced):
+    """A piece whose corners and slopes are symbols, and its intervals with them."""
+
+    def __init__(self, piece: Any, symbols: list[sp.Symbol]) -> None:
+        self.instance, self.parameters, self.fixed = piece, symbols, False
+        self.domain, self.codomain = (
+            tuple(end.expr for end in ends) for ends in (piece.domain, piece.codomain)
+        )
+        self.given = {symbol: symbol for symbol in symbols}
+
+    def through(self, there: _Direction, back: _Direction, numerical: bool = False) -> _Passage:
+        """As for every bijection; two forms of one number, for accuracy, are proved the same."""
+        argument, variable = _inside(there.interval, there.letter)
+        same = lambda a, b: bool(prove(elementary(a), elementary(b)))  # noqa: E731
+        with noting_conditions() as conditions, merging_cases(same):
+            value, log_det = self.run(there.name, argument)
+            returned, back_log_det = self.run(back.name, value)
+        return _Passage(
+            there, back, variable, argument, value, log_det, returned,
+            tuple(map(elementary, conditions)), {there.letter: argument}, "", back_log_det,
         )  # fmt: skip
 
 
@@ -434,6 +524,7 @@ class _Passage:
     needs: tuple[sp.Expr, ...]
     shown: dict[str, sp.Expr]
     note: str
+    back_log_det: sp.Expr = sp.nan
 
     def _result(
         self, statement: str, decision: Decision, wording: str
@@ -455,11 +546,21 @@ class _Passage:
                 return self._result(statement, image, wording)
             if image.verdict.startswith("proved"):
                 image = self._lands_inside()
-            if _STRENGTH.index(image.verdict) > _STRENGTH.index(decision.verdict):
+            if weakest_of((decision.verdict, image.verdict)) != decision.verdict:
                 low, high = (_end(end) for end in there.image)
                 wording = f"{there.name}({there.letter}) = {{rhs}} is not in ({low}, {high})"
                 decision = image
         return self._result(statement, decision, wording)
+
+    def image_claim(self) -> tuple[Claim, dict[str, str] | None]:
+        """Claim that the value is a number in its interval, where there is no way back to prove."""
+        low, high = (_end(end) for end in self.there.image)
+        name, letter = self.there.name, self.there.letter
+        decision = self._is_real_everywhere()
+        if decision.verdict.startswith("proved"):
+            decision = self._lands_inside()
+        wording = f"{name}({letter}) = {{rhs}} is not in ({low}, {high})"
+        return self._result(f"{name} is in ({low}, {high})", decision, wording)
 
     def _is_real_everywhere(self) -> Decision:
         """Decide whether what stands in a logarithm or a root is positive on the interval."""
@@ -479,7 +580,7 @@ class _Passage:
                 continue
             distance = way * (self.value - end)
             decision = decide(sp.Abs(distance), distance, self.shown)
-            if decision.witness is not None:
+            if decision.witness is not None and end.is_number:
                 value = float(decision.witness["rhs"]) * way + float(end)
                 shown = decision.witness | {"rhs": f"{value:.15g}"}
                 decision = dataclasses.replace(decision, witness=shown)
@@ -497,6 +598,11 @@ class _Passage:
         return self._result(
             f"log det {there.name}", decision, f"claimed {{lhs}}, {slope} = {{rhs}}"
         )
+
+    def log_det_back(self) -> tuple[Claim, dict[str, str] | None]:
+        """Claim that the other log-determinant, at the value, is the negative of this one."""
+        decision = decide(self.back_log_det, -self.log_det, self.shown)
+        return self._result(f"log det {self.back.name}", decision, "claimed {lhs}, expected {rhs}")
 
     def monotone(self, one_to_one: bool) -> tuple[Claim, None]:
         """Claim that the value increases, or that it decreases."""

@@ -97,6 +97,14 @@ def _concrete(expr: sp.Expr) -> sp.Expr:
 
 
 def _polynomial(name: str, args: Sequence[sp.Expr]) -> sp.Expr:
+    """Return powers of different linear forms: one form alone would satisfy relations of its own.
+
+    Of a polynomial of degree 2 in one form every third derivative is 0, and the ratio of any two
+    first derivatives constant; a false claim that says so would not be refuted.
+    """
     rng = random.Random(f"{name}/{len(args)}")
-    linear = sum((sp.Rational(rng.randrange(1, 9), 7) * a for a in args), sp.Rational(1, 3))
-    return linear + sp.Rational(rng.randrange(1, 9), 11) * linear**2 / 5
+
+    def linear() -> sp.Expr:
+        return sum((sp.Rational(rng.randrange(1, 9), 7) * a for a in args), sp.Rational(1, 3))
+
+    return linear() + sum(linear() ** k / sp.Integer(5 * k) for k in range(2, 6))
