@@ -765,3 +765,11 @@ def test_an_empty_codomain_is_named() -> None:
 def test_relations_that_hold_for_some_functions_alone_are_refuted(claim: Any) -> None:
     x, t = sp.symbols("x t", real=True)
     assert prove(*claim(sp.Function("f")(x, t), x, t)).verdict == "refuted"
+
+
+def test_a_dropped_absolute_value_of_an_unknown_slope_is_refuted() -> None:
+    x = sp.Symbol("x", real=True)
+    f, density = sp.Function("f", real=True), sp.Function("p_Z")
+    slope = f(x).diff(x)
+    assert prove(density(f(x)) * sp.Abs(slope), density(f(x)) * slope).verdict == "refuted"
+    assert prove(sp.Abs(slope), sp.sqrt(slope**2))

@@ -100,11 +100,13 @@ def _polynomial(name: str, args: Sequence[sp.Expr]) -> sp.Expr:
     """Return powers of different linear forms: one form alone would satisfy relations of its own.
 
     Of a polynomial of degree 2 in one form every third derivative is 0, and the ratio of any two
-    first derivatives constant; a false claim that says so would not be refuted.
+    first derivatives constant; a false claim that says so would not be refuted. Terms of both signs
+    give slopes of both signs.
     """
     rng = random.Random(f"{name}/{len(args)}")
 
     def linear() -> sp.Expr:
         return sum((sp.Rational(rng.randrange(1, 9), 7) * a for a in args), sp.Rational(1, 3))
 
-    return linear() + sum(linear() ** k / sp.Integer(5 * k) for k in range(2, 6))
+    powers = (rng.choice((-1, 1)) * linear() ** k / sp.Integer(5 * k) for k in range(2, 6))
+    return linear() + sum(powers) - linear() ** 3 / 7
