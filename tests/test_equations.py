@@ -213,6 +213,8 @@ def test_every_step_is_proved() -> None:
         (r"x^2 \leq 2 x", "refuted"),
         (r"|1 - x| < 1 \iff 0 < x < 2", "proved (exact)"),
         (r"|1 - x| < 1 \iff 0 < x < 3", "refuted"),
+        (r"x^2 < 1 \iff x < 1 \qquad (x > 0)", "proved (exact)"),
+        (r"x^2 < 1 \iff x < 1", "refuted"),
         (r"\begin{pmatrix} x & 1 \end{pmatrix} = \begin{pmatrix} x & 2 \end{pmatrix}", "refuted"),
         (r"\log p(x) = -\tfrac12 (\log 2\pi + x^2) \qquad \text{at } \mu = 0", "proved (exact)"),
     ],

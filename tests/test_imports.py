@@ -3,16 +3,38 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 import flowtutorial
 
 PACKAGE = Path(flowtutorial.__file__).parent
 # Imports at the top of a module point to the left only.
-ORDER = ["blocks", "bijection", "elementwise", "distributions", "flow", "likelihood", "divergence"]
-OUTSIDE = {"datasets": set(), "notebook": set(), "plotting": {"bijection", "blocks"}}
+ORDER = [
+    "blocks",
+    "bijection",
+    "elementwise",
+    "solve",
+    "mixture",
+    "spline",
+    "distributions",
+    "flow",
+    "kinks",
+    "likelihood",
+    "divergence",
+    "diagnostics",
+]
+OUTSIDE = {
+    "datasets": set(),
+    "notebook": set(),
+    "plotting": {"bijection", "blocks"},
+    "interactive": {"blocks", "plotting", "symbolic", "symbolic.vega"},
+    "gallery": {*ORDER, "interactive", "plotting", "symbolic", "symbolic.vega"},
+}
 
 
 def imported(path: Path) -> set[str]:
@@ -44,15 +66,54 @@ def test_heavy_libraries_have_one_home() -> None:
     for path in PACKAGE.rglob("*.py"):
         roots = {name.split(".")[0] for name in imported(path)}
         assert "scipy" not in roots, path
-        assert ("sympy" not in roots) or path.parent.name == "symbolic", path
+        assert ("sympy" not in roots) or path.parent.name in {"symbolic", "exercises"}, path
         assert ("matplotlib" not in roots) or path.name == "plotting.py", path
+        assert ("altair" not in roots) or path.name == "interactive.py", path
 
 
-def test_importing_the_package_loads_numpy_alone() -> None:
-    script = (
-        "import sys, numpy; before = set(sys.modules); import flowtutorial;"
-        "print(*sorted({m.split('.')[0] for m in set(sys.modules) - before}))"
+def fresh(script: str) -> set[str]:
+    """Run a script in a new interpreter and return the words that it prints."""
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    return set(run.stdout.split())
+
+
+def test_using_the_package_loads_numpy_alone() -> None:
+    loaded = fresh(
+        "import sys, numpy; before = set(sys.modules); from flowtutorial import *;"
+        "print(*{m.split('.')[0] for m in set(sys.modules) - before})"
     )
-    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-    loaded = set(result.stdout.split()) - set(sys.stdlib_module_names)
-    assert loaded == {"flowtutorial"}, result.stderr
+    assert loaded - set(sys.stdlib_module_names) == {"flowtutorial"}
+
+
+def test_importing_the_package_loads_none_of_its_modules_yet() -> None:
+    modules = "print(*(m for m in sys.modules if m.split('.')[0] in ('flowtutorial', 'numpy')))"
+    assert fresh(f"import sys, flowtutorial; {modules}") == {"flowtutorial"}
+    loaded = fresh(f"import sys; from flowtutorial import Bijection; {modules}")
+    assert {m for m in loaded if m.startswith("flowtutorial")} == {
+        "flowtutorial",
+        "flowtutorial.bijection",
+        "flowtutorial.blocks",
+    }
+
+
+def test_type_checkers_and_python_see_the_same_names() -> None:
+    tree = ast.parse((PACKAGE / "__init__.py").read_text())
+    guarded = next(node for node in tree.body if isinstance(node, ast.If))
+    declared = {
+        alias.name: node.module
+        for node in guarded.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    assert declared == flowtutorial._HOME
+    assert sorted(flowtutorial.__all__) == sorted(declared)
+    assert set(flowtutorial.__all__) <= set(dir(flowtutorial))
+    for name, module in declared.items():
+        home = importlib.import_module(f"flowtutorial.{module}")
+        assert getattr(flowtutorial, name) is getattr(home, name)
+
+
+def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="'flowtutorial' has no attribute 'Afine'"):
+        _ = flowtutorial.Afine

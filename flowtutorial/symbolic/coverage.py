@@ -246,7 +246,7 @@ def _steps(
 ) -> Iterator[Proof]:
     ranges = {symbol.name: interval for symbol, interval in statement.where.items()} | dict(assume)
     if statement.equivalent:
-        yield _equivalence(*statement.relations)
+        yield _equivalence(statement)
         return
     for relation in statement.relations:
         sides = [_rewritten(side, rewrite) if rewrite else side for side in relation.sides]
@@ -278,23 +278,26 @@ def _step(
     raise TexError(f"{sign} alone is not read; write \\leq, \\geq or an \\iff between two ranges")
 
 
-def _equivalence(*relations: Relation) -> Proof:
+def _equivalence(statement: Statement) -> Proof:
     """Prove that two conditions on one symbol hold for the same of its values."""
-    free = {s for relation in relations for side in relation.sides for s in _symbols(side)}
+    sides = [side for relation in statement.relations for side in relation.sides]
+    free = {symbol for side in sides for symbol in _symbols(side)}
     if len(free) != 1:
         raise TexError(f"\\iff is read for one symbol, not for {sorted(map(str, free))}")
     (symbol,) = free
     real = sp.Symbol(symbol.name, real=True)
-    first, second = (_solutions(relation, symbol, real) for relation in relations)
-    statement = f"{first} = {second}"
+    among = sp.Interval.open(*statement.where.get(symbol, (-sp.oo, sp.oo)))
+    first, second = (_solutions(relation, symbol, real, among) for relation in statement.relations)
     verdict = PROVED_EXACT if first == second else REFUTED
-    return Proof(verdict, (Claim(statement, verdict),))
+    return Proof(verdict, (Claim(f"{first} = {second}", verdict),))
 
 
-def _solutions(relation: Relation, symbol: sp.Symbol, real: sp.Symbol) -> sp.Set:
+def _solutions(
+    relation: Relation, symbol: sp.Symbol, real: sp.Symbol, among: sp.Interval
+) -> sp.Set:
     compare = {"<": sp.Lt, ">": sp.Gt, "<=": sp.Le, ">=": sp.Ge, "=": sp.Eq}
     sides = [side.expr.xreplace({symbol: real}) for side in relation.sides]
-    found: sp.Set = sp.S.Reals
+    found: sp.Set = among
     for left, sign, right in zip(sides, relation.signs, sides[1:], strict=False):
         found &= sp.solveset(compare[sign](left, right), real, sp.S.Reals)
     return found
