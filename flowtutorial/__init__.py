@@ -1,13 +1,30 @@
 """Normalizing flows, written once in plain NumPy and read many ways.
 
-The package behind the book of the same name. Importing it loads NumPy and nothing heavier.
+The package behind the book of the same name. Importing it is quick: each name loads its module,
+and with it NumPy and nothing heavier, when it is first asked for.
 """
 
-from .bijection import Bijection, Chain, Inverse
-from .distributions import Logistic, StandardNormal, Uniform
-from .elementwise import Affine, Exp, LeakyReLU, Shift, Sigmoid, SinhArcsinh, Softplus, Tanh
-from .flow import Flow
-from .likelihood import Ascent, DivergenceError, Fit, fit, gradient_ascent
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .bijection import Bijection, Chain, Inverse
+    from .distributions import Logistic, StandardNormal, Uniform
+    from .elementwise import (
+        Affine,
+        Exp,
+        LeakyReLU,
+        NormalCDF,
+        Shift,
+        Sigmoid,
+        SinhArcsinh,
+        Softplus,
+        Tanh,
+    )
+    from .flow import Flow
+    from .likelihood import Ascent, DivergenceError, Fit, fit, gradient_ascent
+    from .mixture import LogisticMixture
+    from .spline import RationalQuadraticSpline
 
 __version__ = "0.1.0"
 
@@ -23,6 +40,9 @@ __all__ = [
     "Inverse",
     "LeakyReLU",
     "Logistic",
+    "LogisticMixture",
+    "NormalCDF",
+    "RationalQuadraticSpline",
     "Shift",
     "Sigmoid",
     "SinhArcsinh",
@@ -33,3 +53,39 @@ __all__ = [
     "fit",
     "gradient_ascent",
 ]
+
+# The imports above once more, for `__getattr__`: type checkers read those, Python runs these.
+_NAMES = {
+    "bijection": ("Bijection", "Chain", "Inverse"),
+    "distributions": ("Logistic", "StandardNormal", "Uniform"),
+    "elementwise": (
+        "Affine",
+        "Exp",
+        "LeakyReLU",
+        "NormalCDF",
+        "Shift",
+        "Sigmoid",
+        "SinhArcsinh",
+        "Softplus",
+        "Tanh",
+    ),
+    "flow": ("Flow",),
+    "likelihood": ("Ascent", "DivergenceError", "Fit", "fit", "gradient_ascent"),
+    "mixture": ("LogisticMixture",),
+    "spline": ("RationalQuadraticSpline",),
+}
+_HOME = {name: module for module, names in _NAMES.items() for name in names}
+
+
+def __getattr__(name: str) -> object:
+    """Load a name from its module at its first use (PEP 562)."""
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(import_module(f".{_HOME[name]}", __name__), name)
+    globals()[name] = value  # the next use finds it here
+    return value
+
+
+def __dir__() -> list[str]:
+    """Return what completion offers: also the names that are not loaded yet."""
+    return sorted({*globals(), *__all__})

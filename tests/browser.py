@@ -62,3 +62,14 @@ def typeset_all(page: Page) -> None:
             await MathJax.startup.document.lazyTypesetAll?.();
         }"""
     )
+
+
+def unfold(page: Page) -> None:
+    """Show what the page folds: solutions, and the code of hidden cells."""
+    page.evaluate(
+        """() => {
+            for (const folded of document.querySelectorAll("details")) folded.open = true;
+            for (const folded of document.querySelectorAll(".toggle-hidden"))
+                folded.classList.remove("toggle-hidden");
+        }"""
+    )

@@ -103,7 +103,7 @@ def test_home_page_shows_its_map_on_one_screen(browser: Browser, book: Path) -> 
     page = browser.new_page(viewport={"width": 1400, "height": 900})
     page.goto((book / "book/index.html").as_uri())
     typeset_all(page)
-    boxes = [card.bounding_box() for card in page.locator(".sd-card").all()]
+    boxes = [box.bounding_box() for box in page.locator(".chapter-map svg a").all()]
     page.close()
     assert boxes
     assert all(box is not None and box["y"] + box["height"] <= 900 for box in boxes)

@@ -2,8 +2,9 @@
 
 Sphinx extension of this book alone. It copies MathJax out of an installed package into the built
 pages, takes out the scripts that Jupyter Book adds for live kernels, which would be fetched from a
-content network, keeps a formula and the comma after it on one line, and keeps one third-party
-extension from failing on sections without a title.
+content network, keeps a formula and the comma after it on one line, mends what other extensions
+write that a screen reader would stumble over, and keeps one of them from failing on sections
+without a title.
 """
 
 from __future__ import annotations
@@ -66,6 +67,30 @@ def keep_marks_with_formulas(
         context["body"] = FORMULA_AND_MARK.sub(unbroken, context["body"])
 
 
+# What the page says, and what it should say instead.
+MENDS = {
+    # sphinx-exercise and sphinx-proof: the same id again and again.
+    re.compile(
+        r'<section id="(exercise|solution|proof)-content">'
+    ): r'<section class="\1-content">',
+    # myst-nb: a name that hides the words on the button.
+    re.compile(r'<summary aria-label="Toggle hidden content">'): "<summary>",
+    # docutils: a role that is out of date and not one of an item in a list.
+    re.compile(r'role="doc-biblioentry"'): 'role="listitem"',
+    # The tables of formulas in docstrings, whose first column names the row.
+    re.compile(r"<td><p>(forward|inverse)</p></td>"): r'<th scope="row">\1</th>',
+}
+
+
+def mend_markup(
+    app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: object
+) -> None:
+    """Mend names, roles and ids in a page that another extension has written."""
+    for found, mended in MENDS.items():
+        if "body" in context:
+            context["body"] = found.sub(mended, context["body"])
+
+
 def guard_codeautolink() -> None:
     """Let sphinx-codeautolink leave sections without a title, which sphinx-proof makes.
 
@@ -86,4 +111,5 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("builder-inited", copy_mathjax)
     app.connect("html-page-context", drop_thebe, priority=900)
     app.connect("html-page-context", keep_marks_with_formulas)
+    app.connect("html-page-context", mend_markup)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
