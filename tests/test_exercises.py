@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 import re
 import time
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,11 +15,13 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import numpy as np
 import pytest
 import sympy as sp
 
 from flowtutorial import Affine, Bijection, Chain, Flow, Shift, Sigmoid, StandardNormal, Tanh
+from flowtutorial import exercises as package
 from flowtutorial.exercises import Formula, Map, check, exercise, exercises
 from flowtutorial.symbolic import SymArray, prove, symbols, trace
 
@@ -539,15 +543,30 @@ def test_an_instance_is_asked_for_where_there_are_no_fields() -> None:
 # -- the book --------------------------------------------------------------------------------------
 
 
-def stored_replies() -> Iterator[tuple[str, str]]:
-    """Yield source and name for each `check` in the chapters."""
-    import nbformat
-
+def named() -> Iterator[tuple[str, str, str]]:
+    """Yield chapter, name and kind of cell for each `check` that the chapters mention."""
     for path in sorted((Path(__file__).parent.parent / "book").glob("*.ipynb")):
         for cell in nbformat.read(path, as_version=4).cells:
             for name in re.findall(r"\bcheck\(\s*\"([^\"]+)\"", cell.source):
-                yield path.stem, name
+                yield path.stem[:2], name, cell.cell_type
 
 
 def test_chapters_name_exercises_that_exist() -> None:
-    assert [place for place in stored_replies() if place[1] not in ALL] == []
+    example = {"name"}  # as in `check("name", answer)`
+    assert {name for _, name, _ in named()} - example <= set(ALL)
+
+
+def test_every_exercise_is_asked_and_answered_in_its_chapter() -> None:
+    places = set(named())
+    for path in sorted(Path(package.__file__).parent.glob("chapter*.py")):
+        chapter = importlib.import_module(f"flowtutorial.exercises.{path.stem}")
+        for item in chapter.EXERCISES:
+            where = (path.stem.removeprefix("chapter"), item.name)
+            assert (*where, "code") in places, f"{item.name} is not answered"
+
+
+def test_every_chapter_has_three_exercises_or_more() -> None:
+    asked = Counter(chapter for chapter, _ in {(c, n) for c, n, kind in named() if kind == "code"})
+    chapters = {path.stem[:2] for path in (Path(__file__).parent.parent / "book").glob("*.ipynb")}
+    assert set(asked) == chapters
+    assert min(asked.values()) >= 3
