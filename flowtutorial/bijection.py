@@ -43,6 +43,9 @@ class Bijection(ABC):
     ----------
     domain, codomain : tuple of float
         The open intervals that `g` maps from and to.
+    numerical : {None, "forward", "inverse"}
+        The direction that has no formula and is solved for numerically, if there is one. What is
+        proved and derived is then the other.
 
     Notes
     -----
@@ -66,6 +69,7 @@ class Bijection(ABC):
 
     domain: ClassVar[Interval] = (-np.inf, np.inf)
     codomain: ClassVar[Interval] = (-np.inf, np.inf)
+    numerical: ClassVar[str | None] = None
 
     @abstractmethod
     def forward_and_log_det(self, z: Array) -> tuple[Array, Array]:
@@ -78,12 +82,12 @@ class Bijection(ABC):
     def forward(self, z: Array) -> Array:
         """Return `x = g(z)`, from base to data. `TypeError` if `z` does not hold real numbers."""
         z = as_real(z, "z")
-        return _in_type_of(z, self.forward_and_log_det(z)[0])
+        return in_type_of(z, self.forward_and_log_det(z)[0])
 
     def inverse(self, x: Array) -> Array:
         """Return `z = f(x)`, from data to base. `TypeError` if `x` does not hold real numbers."""
         x = as_real(x, "x")
-        return _in_type_of(x, self.inverse_and_log_det(x)[0])
+        return in_type_of(x, self.inverse_and_log_det(x)[0])
 
     # -- parameters ------------------------------------------------------------------------------
 
@@ -162,9 +166,9 @@ class Bijection(ABC):
         """Return `f(x)`, `log|∂f/∂x|` and the function that carries derivatives back through `f`.
 
         For `L = l(z) + log|∂f/∂x|` with `z = f(x; θ)`, `pullback(∂l/∂z)` returns
-        `∂L/∂x = ∂l/∂z · ∂z/∂x + ∂log|∂f/∂x|/∂x` and the list of `∂L/∂θ` at fixed `x`, one array of
-        the shape of `x` for each parameter. The derivatives come from this class's own NumPy code
-        (`symbolic.derive`), compiled once; chapter 4 derives them.
+        `∂L/∂x = ∂l/∂z · ∂z/∂x + ∂log|∂f/∂x|/∂x` and the list of `∂L/∂θ` at fixed `x`, one array for
+        each trained field, of the shape of `x` and then of the field. The derivatives come from
+        this class's own NumPy code (`symbolic.derive`), compiled once; chapter 4 derives them.
         """
         return self._derived_pullback(x, "inverse")
 
@@ -176,7 +180,7 @@ class Bijection(ABC):
         def pullback(z_bar: Array) -> tuple[Array, list[Array]]:
             along_x = z_bar * d.d_value_dx + d.d_log_det_dx
             along_params = [
-                z_bar * value + log_det
+                _with_axes_of(value, z_bar) * value + log_det
                 for value, log_det in zip(d.d_value_dparams, d.d_log_det_dparams, strict=True)
             ]
             return along_x, along_params
@@ -344,7 +348,13 @@ class Inverse(Bijection):
         return x, total, pullback
 
 
-def _in_type_of(source: Array, result: Array) -> Array:
+def _with_axes_of(value: Array, bar: Array) -> Array:
+    """Return `bar` with axes of length 1 behind its own, as many as `value` has more."""
+    bar = np.asarray(bar)
+    return bar.reshape(bar.shape + (1,) * (np.ndim(value) - bar.ndim))
+
+
+def in_type_of(source: Array, result: Array) -> Array:
     """Return `result` in the floating-point type of `source`; traced values pass."""
     if is_traced(result) or is_traced(source):
         return result
@@ -384,6 +394,8 @@ def image(
     low, high = max(interval[0], domain[0]), min(interval[1], domain[1])
     if not low < high:
         return (np.nan, np.nan)
+    if (low, high) == tuple(domain):
+        return codomain
     inner = _interior(low, high)
     first, last = (float(function(point)) for point in inner)
     ends = codomain if first < last else codomain[::-1]

@@ -50,6 +50,22 @@ def as_real(value: object, name: str) -> Array:
     return array
 
 
+def as_parameters(value: object, name: str) -> Array:
+    """Return an array of parameters, with at least one axis; traced values pass.
+
+    Raises
+    ------
+    TypeError
+        If `value` does not hold real numbers.
+    ValueError
+        If it is a single number.
+    """
+    array = as_real(value, name)
+    if array.ndim == 0:
+        raise ValueError(f"{name}: expected an array of parameters, got the single number {value}")
+    return array
+
+
 def as_observations(value: object, name: str) -> Array:
     """Return data for a fit: one dimension, real, finite and not empty.
 

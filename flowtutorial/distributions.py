@@ -13,9 +13,7 @@ import numpy as np
 
 from .bijection import Interval
 from .blocks import Array
-from .elementwise import log_sigmoid
-
-HALF_LOG_2PI = float(0.5 * np.log(2.0 * np.pi))
+from .elementwise import HALF_LOG_2PI, log_sigmoid
 
 
 @runtime_checkable

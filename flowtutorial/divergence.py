@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from .blocks import Array, as_count, as_generator, as_real, is_traced
-from .distributions import HALF_LOG_2PI, Distribution
+from .distributions import Distribution
+from .elementwise import HALF_LOG_2PI
 from .flow import Flow
 
 

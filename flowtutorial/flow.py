@@ -138,7 +138,7 @@ class Flow:
         """Return the probability of a value up to `x`, from the base's `cdf`."""
         x = as_real(x, "x")
         low, high = self.support
-        increasing = self._is_increasing()
+        increasing = self.is_increasing()
 
         def block(x: Array) -> Array:
             inside = (x > low) & (x < high)
@@ -159,11 +159,12 @@ class Flow:
         q = as_real(q, "q")
         if np.any((q < 0.0) | (q > 1.0)):
             raise ValueError("q: a probability lies in [0, 1]")
-        level = q if self._is_increasing() else 1.0 - q
+        level = q if self.is_increasing() else 1.0 - q
         with np.errstate(divide="ignore"):  # the ends 0 and 1 may lie at infinity
             return self.bijection.forward(self.base.quantile(level))  # type: ignore[attr-defined]
 
-    def _is_increasing(self) -> bool:
+    def is_increasing(self) -> bool:
+        """Return whether the map increases; asks for two quantiles of the base."""
         for name in ("cdf", "quantile"):
             if not hasattr(self.base, name):
                 raise TypeError(f"base: {type(self.base).__name__} has no method {name}")
@@ -211,7 +212,8 @@ class Flow:
         z, log_det, pullback = self.bijection.inverse_and_pullback(np.where(inside, x, np.nan))
         _, score = pullback(score_of(self.base, z))
         log_prob = np.where(inside | np.isnan(x), self.base.log_prob(z) + log_det, -np.inf)
-        return log_prob, np.stack(score, axis=-1) if score else np.empty((*x.shape, 0))
+        columns = [np.reshape(part, (*x.shape, -1)) for part in score]
+        return log_prob, np.concatenate([np.empty((*x.shape, 0)), *columns], axis=-1)
 
     def gradient(self, x: Array) -> SimpleNamespace:
         """Return `∂/∂θ` of the mean log-likelihood, as a bundle with the bijection's fields.

@@ -15,6 +15,9 @@ import numpy as np
 
 from .blocks import BLOCK, Array, as_count, as_observations
 from .flow import Flow
+from .kinks import Summit, climb_over_kinks
+
+FLAT = 1e-7  # of the largest curvature: what differences of gradients can't tell from none
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,7 +137,7 @@ class Fit:
     message : str
         Why the fit stopped.
     gradient_norm : float
-        Euclidean norm of the gradient of the mean log-likelihood.
+        Euclidean norm of the gradient of the mean log-likelihood, less its ridge if there is one.
     iterations : int
         Accepted steps.
     standard_errors : array of shape (k,)
@@ -149,6 +152,8 @@ class Fit:
     gradient_norm: float
     iterations: int
     _data: Array = field(repr=False)
+    _kink: bool = field(default=False, repr=False)
+    _ridge: float = field(default=0.0, repr=False)
 
     @property
     def standard_errors(self) -> Array:
@@ -161,7 +166,7 @@ class Fit:
         With the Hessian `H` of the mean log-likelihood and the mean outer product `J` of the
         scores:
 
-        * `"observed"`: `(-H)⁻¹/n`, right when the model holds;
+        * `"observed"`: `(-H)⁻¹/n`, right when the model holds; NaN at a kink, where there is no H;
         * `"opg"`: `J⁻¹/n`, the same in the limit, from first derivatives alone;
         * `"sandwich"`: `H⁻¹ J H⁻¹/n`, right also when it does not (White 1982, theorem 3.2).
 
@@ -176,15 +181,20 @@ class Fit:
             raise ValueError(f"kind: expected 'observed', 'opg' or 'sandwich', got {kind!r}")
         n = self._data.size
         if kind == "observed":
-            return _inverse_or_nan(-_hessian(self.flow, self._data)) / n
+            return _inverse_or_nan(self._curvature()) / n
         outer = _mean_log_likelihood(self.flow, self._data)[2]
         if kind == "opg":
-            return _inverse_or_nan(outer) / n
-        bread = _inverse_or_nan(-_hessian(self.flow, self._data))
+            return _inverse_or_nan(outer + self._ridge * np.eye(len(outer))) / n
+        bread = _inverse_or_nan(self._curvature())
         return bread @ outer @ bread / n
 
+    def _curvature(self) -> Array:
+        if self._kink:  # differences of slopes across a kink mean nothing
+            return np.full((self.params.size,) * 2, np.nan)
+        return self._ridge * np.eye(self.params.size) - _hessian(self.flow, self._data)
+
     def __repr__(self) -> str:
-        names = self.flow.param_names
+        names, errors = self.flow.param_names, self.standard_errors
         width = max([9, *map(len, names)])
         lines = [
             f"{'converged' if self.converged else 'NOT CONVERGED'} after {self.iterations} "
@@ -192,8 +202,11 @@ class Fit:
             f"mean log-likelihood {self.log_likelihood:.6f} over {self._data.size} observations",
             f"{'parameter':<{width}}  {'estimate':>12}  {'std. error':>12}",
         ]
-        for name, value, error in zip(names, self.params, self.standard_errors, strict=True):
+        for name, value, error in zip(names, self.params, errors, strict=True):
             lines.append(f"{name:<{width}}  {value:>12.6g}  {error:>12.3g}")
+        if np.isnan(errors).any():
+            why = "there is a kink here" if self._kink else "the data do not determine it alone"
+            lines.append(f"nan: no standard error, because {why}")
         return "\n".join(lines)
 
 
@@ -201,6 +214,7 @@ def fit(
     flow: Flow,
     x: Array,
     *,
+    ridge: float = 0.0,
     tolerance: float = 1e-8,
     max_iterations: int = 200,
     progress: bool | None = None,
@@ -211,7 +225,8 @@ def fit(
     climbs. Far from the maximum the curvature `B` is the Fisher information of the flow itself
     (Fisher scoring) and `δᵀBδ` is bounded. Near it `B` is the mean outer product of the scores
     (Berndt, Hall, Hall and Hausman 1974), which comes with the gradient, and the negative Hessian
-    where outer products converge slowly.
+    where outer products converge slowly. Where steps stall beside a kink, as the likelihood of a
+    spline has many, a secant method goes on (`kinks`).
 
     Parameters
     ----------
@@ -219,6 +234,9 @@ def fit(
         Where to start.
     x : array
         Finite data; every value must have a positive density under `flow`.
+    ridge : float
+        Subtract `½ ridge |θ - θ_start|²` from the log-likelihood: a normal prior around the start,
+        of variance `1/ridge`. It keeps a spline with many knots from following single data.
     tolerance : float
         Stop when the next step would be shorter than this many standard errors.
     max_iterations : int
@@ -256,31 +274,43 @@ def fit(
     tolerance = _finite_number(tolerance, "tolerance")
     if tolerance <= 0.0:
         raise ValueError(f"tolerance: expected a positive number, got {tolerance:g}")
-    climb = _Climb(flow, x)
+    ridge = _finite_number(ridge, "ridge")
+    if ridge < 0.0:
+        raise ValueError(f"ridge: expected 0 or a positive number, got {ridge:g}")
+    climb = _Climb(flow, x, ridge)
     message = f"{as_count(max_iterations, 'max_iterations')} iterations were not enough"
-    converged = False
+    converged = kink = False
     with _progress_bar(max_iterations, progress) as bar:
         while climb.iterations < max_iterations:
             if climb.distance() <= tolerance:
                 converged = True
                 message = f"the next step is below {tolerance:g} standard errors"
                 break
-            if not climb.step():
-                converged = climb.distance() <= np.sqrt(tolerance)
-                message = "no step climbs any further"
+            climbed = climb.step()
+            if not climbed and climb.distance() <= np.sqrt(tolerance):
+                converged, message = True, "no step climbs any further"
                 break
+            if climb.stalled or not climbed:
+                summit = climb.over_kinks(tolerance, max_iterations)
+                if summit.converged or climb.gives_up or not climbed:
+                    kink, converged, message = True, summit.converged, summit.message
+                    climb.move(summit)
+                    climb.check_bounded()
+                    break
             climb.check_bounded()
             bar.update(1)
             bar.set_postfix_str(f"mean log-likelihood {climb.value:.6f}", refresh=False)
     return Fit(
         flow=climb.flow,
         params=climb.flow.params,
-        log_likelihood=float(climb.value),
+        log_likelihood=_mean_log_likelihood(climb.flow, x)[0],
         converged=converged,
         message=message,
         gradient_norm=float(np.linalg.norm(climb.gradient)),
         iterations=climb.iterations,
         _data=x,
+        _kink=kink,
+        _ridge=climb.ridge,
     )
 
 
@@ -294,21 +324,33 @@ class _Climb:
     """
 
     RADIUS = 2.0
+    PATIENCE = 3  # steps in a row, cut short and gaining next to nothing: Newton is stuck
 
-    def __init__(self, flow: Flow, x: Array) -> None:
-        self.x, self.iterations, self.use_hessian = x, 0, False
-        self._arrive(flow, *_mean_log_likelihood(flow, x))
+    def __init__(self, flow: Flow, x: Array, ridge: float = 0.0) -> None:
+        self.x, self.iterations, self.use_hessian, self.cut = x, 0, False, 0
+        self.center, self.ridge, self.patience = flow.params, ridge / x.size, self.PATIENCE
+        self._arrive(flow, *self._evaluate(flow))
+
+    def _evaluate(self, flow: Flow) -> tuple[float, Array, Array]:
+        """Return the objective, its gradient, and its curvature from outer products."""
+        value, gradient, outer = _mean_log_likelihood(flow, self.x)
+        away = flow.params - self.center
+        value -= 0.5 * self.ridge * float(away @ away)
+        return value, gradient - self.ridge * away, outer + self._ridge_matrix()
+
+    def _ridge_matrix(self) -> Array:
+        return self.ridge * np.eye(self.center.size)
 
     def _arrive(self, flow: Flow, value: float, gradient: Array, outer: Array) -> None:
         self.flow, self.value, self.gradient = flow, value, gradient
-        self.information = _fisher_information(flow)
+        self.information = _fisher_information(flow) + self._ridge_matrix()
         scoring = _solve(self.information, gradient)
         self.far = not gradient @ scoring < 1.0
         self.curvature = outer
         if self.far:
             self.curvature = self.information
         elif self.use_hessian:
-            hessian = -_hessian(flow, self.x)
+            hessian = self._ridge_matrix() - _hessian(flow, self.x)
             self.curvature = hessian if _is_positive(hessian) else self.information
 
     def distance(self) -> float:
@@ -335,26 +377,61 @@ class _Climb:
                 self._look_closer()
         return climbed
 
+    @property
+    def stalled(self) -> bool:
+        """Whether steps are cut short again and again, as they are beside a kink."""
+        return self.cut >= self.patience
+
+    @property
+    def gives_up(self) -> bool:
+        """Whether Newton's method stalled a second time."""
+        return self.patience > 4 * self.PATIENCE
+
+    def over_kinks(self, tolerance: float, max_iterations: int) -> Summit:
+        """Return where a method arrives that needs no curvature."""
+        self.cut, self.patience = 0, 4 * self.patience  # should Newton's method go on
+
+        def objective(params: Array) -> tuple[float, Array]:
+            if not np.isfinite(params).all():
+                return -np.inf, np.full_like(params, np.nan)
+            return self._evaluate(self.flow.with_params(params))[:2]
+
+        diagonal = np.diag(self.information)
+        ridge = np.where(diagonal > 0.0, 1e-3 * diagonal, 1e-3)  # for flat directions
+        return climb_over_kinks(
+            objective, self.flow.params, self.information + np.diag(ridge), self.x.size,
+            tolerance=tolerance, iterations=max_iterations,
+        )  # fmt: skip
+
+    def move(self, summit: Summit) -> None:
+        """Take over where `over_kinks` has arrived."""
+        self.iterations += summit.iterations
+        flow = self.flow.with_params(summit.params)
+        self._arrive(flow, *self._evaluate(flow))
+
     def _look_closer(self) -> None:
         """From here on, read the curvature near the maximum off the Hessian."""
         self.use_hessian = True
-        self._arrive(self.flow, *_mean_log_likelihood(self.flow, self.x))
+        self._arrive(self.flow, *self._evaluate(self.flow))
 
     def _search(self, step: Array) -> bool:
         """Halve a step until it climbs; take it."""
         length = np.sqrt(max(step @ self.information @ step, 0.0))
         if length > self.RADIUS:
             step = step * (self.RADIUS / length)
-        for _ in range(60):
+        before = self.value
+        for halvings in range(60):
             params = self.flow.params + step
             if np.isfinite(params).all() and self._accept(params):
+                stuck = halvings > 4 and self.value - before < 1e-3
+                self.cut = self.cut + 1 if stuck else 0
                 return True
             step = 0.5 * step
         return False
 
     def _accept(self, params: Array) -> bool:
         flow = self.flow.with_params(params)
-        value, gradient, outer = _mean_log_likelihood(flow, self.x)
+        value, gradient, outer = self._evaluate(flow)
         rounding = 4.0 * np.finfo(float).eps * abs(self.value)
         if not (value >= self.value - rounding and np.isfinite(outer).all()):
             return False
@@ -376,6 +453,14 @@ class _Climb:
                 f"x: the likelihood of these {self.x.size} values has no bound: the density has "
                 f"narrowed to the spacing of floating-point numbers around them (parameters "
                 f"{self.flow.params}); give data that vary more, or a flow with fewer parameters"
+            )
+        excess = self.flow.log_prob(self.x) + np.log(np.spacing(np.abs(self.x) + spacing))
+        first = int(np.argmax(excess))
+        if excess[first] > 0.0:
+            raise ValueError(
+                f"x: the likelihood of these {self.x.size} values has no bound: the density has "
+                f"narrowed to the spacing of floating-point numbers around x[{first}] = "
+                f"{self.x[first]:g}; start elsewhere, or take fewer components, or a ridge"
             )
 
 
@@ -407,7 +492,7 @@ def _mean_log_likelihood(flow: Flow, x: Array) -> tuple[float, Array, Array]:
     value, gradient, outer = 0.0, np.zeros(k), np.zeros((k, k))
     for start in range(0, x.size, BLOCK):
         block = x[start : start + BLOCK]
-        with np.errstate(over="ignore", invalid="ignore"):  # callers check for finite results
+        with np.errstate(all="ignore"):  # callers check for finite results
             log_prob, score = flow._log_prob_and_score(block)
             value += log_prob.sum()
             gradient += score.sum(axis=0)
@@ -417,9 +502,9 @@ def _mean_log_likelihood(flow: Flow, x: Array) -> tuple[float, Array, Array]:
 
 def _fisher_information(flow: Flow) -> Array:
     """Return `E[∂ log p/∂θ (∂ log p/∂θ)ᵀ]` under the flow itself, from a few of its own draws."""
-    x = flow.sample(256, 0)
-    x = x[np.isfinite(x)]
-    with np.errstate(over="ignore", invalid="ignore"):
+    with np.errstate(all="ignore"):
+        x = flow.sample(256, 0)
+        x = x[np.isfinite(x)]
         score = flow._log_prob_and_score(x)[1]
         score = score[np.isfinite(score).all(axis=1)]
         information: Array = score.T @ score / max(len(score), 1)
@@ -444,11 +529,23 @@ def _hessian(flow: Flow, x: Array) -> Array:
 
 
 def _inverse_or_nan(matrix: Array) -> Array:
-    """Return the inverse of a positive definite matrix, or NaN where there is none."""
-    if not _is_positive(matrix):
+    """Return the inverse of an information matrix, NaN where the data determine nothing.
+
+    A direction in which it is flat, as that of a constant added to all widths of a spline, leaves
+    every parameter without a value that takes part in it; the others keep theirs. All are NaN if
+    the matrix falls somewhere, so that there is no maximum.
+    """
+    if not np.isfinite(matrix).all():
         return np.full_like(matrix, np.nan)
     scaled, scales = _scaled(matrix)
-    inverse: Array = scales[:, None] * np.linalg.inv(scaled) * scales
+    values, vectors = np.linalg.eigh(scaled)
+    flat = np.abs(values) <= FLAT * np.abs(values).max(initial=0.0)
+    if (values[~flat] < 0.0).any():
+        return np.full_like(matrix, np.nan)
+    steep = vectors[:, ~flat] / np.sqrt(values[~flat])
+    inverse: Array = scales[:, None] * (steep @ steep.T) * scales
+    unknown = (vectors[:, flat] ** 2).sum(axis=1) > FLAT
+    inverse[unknown, :] = inverse[:, unknown] = np.nan
     return inverse
 
 

@@ -151,18 +151,22 @@ def test_fields_that_are_not_trained_keep_their_values() -> None:
         assert score[0, 0] == pytest.approx(1.5 / k**2)
 
 
-def test_arrays_of_parameters_are_refused() -> None:
+def test_arrays_of_parameters_need_an_instance() -> None:
     @dataclass(frozen=True, eq=False)
     class Weights(Bijection):
         w: Any = field(metadata={"ndim": 1})
 
         def forward_and_log_det(self, z: Any) -> Any:
-            return z + np.sum(self.w), np.zeros_like(z)
+            return z + np.sum(np.asarray([1.0, 2.0, 3.0]) * self.w, axis=-1), np.zeros_like(z)
 
         def inverse_and_log_det(self, x: Any) -> Any:
-            return x - np.sum(self.w), np.zeros_like(x)
+            return x - np.sum(np.asarray([1.0, 2.0, 3.0]) * self.w, axis=-1), np.zeros_like(x)
 
     flow = Flow(StandardNormal(), Weights(np.ones(3)))
-    assert flow.log_prob([3.0]) == pytest.approx(flow.base.log_prob(0.0))
-    with pytest.raises(TypeError, match=r"Weights\.w is an array of parameters"):
-        flow.gradient([3.0])
+    assert flow.log_prob([6.0]) == pytest.approx(flow.base.log_prob(0.0))
+    np.testing.assert_allclose(flow.gradient([7.0]).w, [1.0, 2.0, 3.0])
+    with pytest.raises(TypeError, match=r"Weights\.w is an array of parameters; pass an instance"):
+        derive(Weights)
+    each = derive(flow.bijection)((np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]),), np.zeros(2))
+    np.testing.assert_array_equal(each.value, [-1.0, -3.0])
+    np.testing.assert_array_equal(each.d_value_dparams[0], [[-1.0, -2.0, -3.0]] * 2)

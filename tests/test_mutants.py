@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from flowtutorial import elementwise
+from flowtutorial import elementwise, mixture, spline
 from flowtutorial.symbolic.prove import prove_bijection
 
 SOURCE = ast.parse(inspect.getsource(elementwise))
@@ -32,6 +32,7 @@ CLASSES = {
     "Sigmoid": 20,
     "Softplus": 15,
     "Tanh": 14,
+    "NormalCDF": 8,
     "LeakyReLU": 10,
     "SinhArcsinh": 30,
 }
@@ -96,13 +97,19 @@ def variants_of_call(node: ast.Call, function: ast.Attribute) -> Iterator[ast.AS
 def mutants(cls: str) -> Iterator[tuple[str, type]]:
     """Yield a description and the class, for each change of the class or of what it calls."""
     for definition in reachable(cls):
-        for place, node in enumerate(ast.walk(definition)):
-            for wrong in variants(node):
-                tree = copy.deepcopy(SOURCE)
-                target = next(d for d in tree.body if getattr(d, "name", "") == definition.name)
-                old = list(ast.walk(target))[place]
-                Replace(old, wrong).visit(target)
-                yield f"{ast.unparse(node)}  ->  {ast.unparse(wrong)}", run(tree)[cls]
+        yield from changed(SOURCE, definition, cls)
+
+
+def changed(source: ast.Module, definition: Any, cls: str) -> Iterator[tuple[str, type]]:
+    """Yield a description and the class `cls`, for each change within one definition."""
+    index = list(ast.walk(source)).index(definition)
+    for place, node in enumerate(ast.walk(definition)):
+        for wrong in variants(node):
+            tree = copy.deepcopy(source)
+            target = list(ast.walk(tree))[index]
+            old = list(ast.walk(target))[place]
+            Replace(old, wrong).visit(target)
+            yield f"{ast.unparse(node)}  ->  {ast.unparse(wrong)}", run(tree)[cls]
 
 
 class Replace(ast.NodeTransformer):
@@ -203,3 +210,61 @@ def test_wrong_mutants_are_never_proved(name: str) -> None:
             accepted.append(f"{description}: {proof!r}")
     assert not accepted
     assert wrong >= CLASSES[name], f"{wrong} mutants refused, {survivors} equivalent"
+
+
+# -- families with arrays of parameters ------------------------------------------------------------
+
+# Module, class, parameters, the methods that are changed, how many mutants are at least expected.
+FAMILIES: list[tuple[ModuleType, str, tuple[Any, ...], set[str], int]] = [
+    (
+        mixture,
+        "LogisticMixture",
+        ([0.4], [-1.0, 1.2], [-0.3, 0.2]),
+        {"log_softmax", "log_weights", "inverse_and_log_det", "forward_and_log_det", "excess"},
+        25,
+    ),
+    (
+        spline,
+        "RationalQuadraticSpline",
+        ([0.3, -0.2], [0.1, 0.9], [0.4], (-2.0, 3.0)),
+        {"forward_and_log_det", "inverse_and_log_det", "_log_slope", "knots", "_accumulated",
+         "_located", "_joined"},
+        60,
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("module", "name", "params", "methods", "expected"), FAMILIES)
+def test_wrong_mutants_of_families_are_never_proved(
+    module: ModuleType, name: str, params: tuple[Any, ...], methods: set[str], expected: int
+) -> None:
+    source = ast.parse(inspect.getsource(module))
+    wrong, accepted = 0, []
+    for definition in ast.walk(source):
+        if not isinstance(definition, ast.FunctionDef) or definition.name not in methods:
+            continue
+        for description, cls in changed(source, definition, name):
+            try:
+                made = cls(*params)
+                if family_is_bijection_in_floats(made, module, params):
+                    continue
+                proof = prove_bijection(made)
+            except (TypeError, ValueError, IndexError, AttributeError):
+                wrong += 1
+                continue
+            if proof:
+                accepted.append(f"{description}: {proof!r}")
+            wrong += not proof
+    assert not accepted
+    assert wrong >= expected
+
+
+def family_is_bijection_in_floats(made: Any, module: ModuleType, params: tuple[Any, ...]) -> bool:
+    """Check round trips, both log-determinants, and that knots are where they were."""
+    shipped = getattr(module, type(made).__name__)(*params)
+    x = np.array([-3.1, -1.6, -0.7, 0.21, 0.9, 1.83, 2.7, 3.4])
+    with np.errstate(all="ignore"):
+        z = shipped.inverse_and_log_det(x)[0]
+        return passes(made.inverse_and_log_det, made.forward_and_log_det, x) and passes(
+            made.forward_and_log_det, made.inverse_and_log_det, z
+        )

@@ -27,6 +27,7 @@ ROOT = Path(__file__).resolve().parent.parent
 CHAPTERS = sorted((ROOT / "book").glob("*.ipynb"))
 # A chapter prints rendered mathematics and figures besides text, and nothing that needs a kernel.
 MIME_TYPES = {"text/plain", "text/latex", "text/markdown", "image/png"}
+MIME_TYPES |= {"application/vnd.vegalite.v5+json"}  # a chart, which needs none either
 
 
 def read(path: Path) -> Any:

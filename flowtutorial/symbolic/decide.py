@@ -258,15 +258,19 @@ def is_continuous(value: sp.Expr, variable: sp.Symbol) -> bool:
                 return False
             if variable.is_positive and boundary.is_nonpositive:
                 continue
-            left, right = (
-                Converter().resolve(value.xreplace({variable: boundary + way * step})).subs(step, 0)
-                for way in (-1, 1)
-            )
-            if not decide(left, right).verdict.startswith("proved"):
+            sides = tuple(value.xreplace({variable: boundary + way * step}) for way in (-1, 1))
+            if not on_every_branch(Branch(sides, (step,)), _meet):
                 return False
         return on_every_branch(Branch((value,)), _has_no_poles)
     except Exception:  # not shown, for whatever reason
         return False
+
+
+def _meet(branch: Branch) -> bool:
+    """Whether two expressions agree in the limit of the branch's variable to 0."""
+    kernels, step = Converter(facts=branch.facts), branch.variables[0]
+    left, right = (kernels.resolve(expr).subs(step, 0) for expr in branch.expressions)
+    return decide(left, right).verdict.startswith("proved")
 
 
 def _has_no_poles(branch: Branch) -> bool:

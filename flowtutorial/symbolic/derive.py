@@ -23,7 +23,11 @@ from .trace import SymArray
 
 
 class Derivatives(NamedTuple):
-    """Values and derivatives of one direction of a bijection, each of the shape of its argument."""
+    """Values and derivatives of one direction of a bijection, each of the shape of its argument.
+
+    There is one derivative for each trained field; that of an array has the field's axes behind
+    those of the argument.
+    """
 
     value: Array
     log_det: Array
@@ -38,11 +42,15 @@ def derive(
 ) -> Callable[[Sequence[Any], Array], Derivatives]:
     """Return the compiled derivatives of an elementwise bijection.
 
+    Those of a direction that is solved numerically come from the other one, by the theorem on
+    implicit functions (`reverse`). A class with a method `derivatives(argument, direction)` has the
+    last word: a mixture derives one component, a spline one bin, and sums.
+
     Parameters
     ----------
     bijection : subclass of Bijection, or an instance
-        Its trained fields are numbers. An instance is needed if there are fields that are not
-        trained; their values then stand in the formulas.
+        An instance is needed if a trained field is an array, whose shape then is fixed, or if there
+        are fields that are not trained, whose values then stand in the formulas.
     direction : {"inverse", "forward"}
         Which of the two methods to differentiate.
 
@@ -50,15 +58,16 @@ def derive(
     -------
     callable
         `f(parameters, x)`, with the trained parameters in the order of the fields, each a number or
-        an array that broadcasts with `x`. It returns `Derivatives`, per element and unsummed: the
-        value (`z` for the inverse), its log-determinant, and the derivatives of both with respect
-        to the argument and to each parameter. The function is compiled once and kept.
+        an array that broadcasts with `x`; an array field has its own axes behind. It returns
+        `Derivatives`, per element and unsummed: the value (`z` for the inverse), its
+        log-determinant, and the derivatives of both by the argument and by each parameter. The
+        function is compiled once and kept.
 
     Raises
     ------
     TypeError
-        If `bijection` is of another kind, a parameter is not a single number, or the code can't be
-        read as a formula.
+        If `bijection` is of another kind, a class has array parameters, or the code can't be read
+        as a formula.
     ValueError
         If `direction` is another word.
 
@@ -74,35 +83,109 @@ def derive(
         raise TypeError(f"bijection: expected a bijection or its class, got {bijection!r}")
     if direction not in ("inverse", "forward"):
         raise ValueError(f"direction: expected 'inverse' or 'forward', got {direction!r}")
-    static = {}
-    for field in dataclasses.fields(cls):
-        if field.metadata.get("ndim", 0):
-            raise TypeError(
-                f"{cls.__name__}.{field.name} is an array of parameters; derivatives are compiled "
-                "for parameters that are single numbers"
-            )
-        if field.metadata.get("static", False) and bijection is not cls:
-            static[field.name] = getattr(bijection, field.name)
-    key = (cls, direction, pickle.dumps(static) if static else None)
+    trained, static = _fields(bijection)
+    if bijection is not cls and hasattr(cls, "derivatives"):
+        return _of_instance(bijection, lambda made, x: made.derivatives(x, direction))
+    if direction == cls.numerical:
+        closed = derive(bijection, "forward" if direction == "inverse" else "inverse")
+        return _through_the_other(bijection, direction, closed)
+    key = (cls, direction, tuple(trained.items()), pickle.dumps(static) if static else None)
     if key not in _KEPT:
-        _KEPT[key] = _derive(cls, direction, static)
+        _KEPT[key] = _derive(cls, direction, trained, static)
     return _KEPT[key]
 
 
 _KEPT: dict[Any, Callable[[Sequence[Any], Array], Derivatives]] = {}
 
 
+def _fields(bijection: Any) -> tuple[dict[str, tuple[int, ...]], dict[str, Any]]:
+    """Return the shapes of the trained fields, and the values of the others."""
+    trained, static = {}, {}
+    for field in dataclasses.fields(bijection):
+        if field.metadata.get("static", False):
+            if not isinstance(bijection, type):
+                static[field.name] = getattr(bijection, field.name)
+            continue
+        ndim = field.metadata.get("ndim", 0)
+        if ndim and isinstance(bijection, type):
+            raise TypeError(
+                f"{bijection.__name__}.{field.name} is an array of parameters; pass an instance, "
+                "so that its shape is known"
+            )
+        shape = np.shape(getattr(bijection, field.name)) if ndim else ()
+        trained[field.name] = shape[len(shape) - ndim :]
+    return trained, static
+
+
+def _of_instance(
+    bijection: Any, derivatives: Callable[[Any, Array], Derivatives]
+) -> Callable[[Sequence[Any], Array], Derivatives]:
+    """Return a function of parameters and argument from one of an instance and the argument."""
+    names = list(bijection.trained_fields())
+
+    def of(parameters: Sequence[Any], argument: Array) -> Derivatives:
+        fields = dict(zip(names, parameters, strict=True))
+        return derivatives(dataclasses.replace(bijection, **fields), np.asarray(argument))
+
+    return of
+
+
+def _through_the_other(
+    bijection: Any, direction: str, closed: Callable[[Sequence[Any], Array], Derivatives]
+) -> Callable[[Sequence[Any], Array], Derivatives]:
+    """Return derivatives of a numerical direction, from those of the closed one."""
+    names = list(_fields(bijection)[0])
+
+    def of(parameters: Sequence[Any], argument: Array) -> Derivatives:
+        fields = dict(zip(names, parameters, strict=True))
+        if isinstance(bijection, type):
+            made = bijection(**fields)
+        else:
+            made = dataclasses.replace(bijection, **fields)
+        value = getattr(made, f"{direction}_and_log_det")(np.asarray(argument))[0]
+        return reverse(closed(parameters, value), value)
+
+    return of
+
+
+def reverse(d: Derivatives, argument: Array) -> Derivatives:
+    """Return the derivatives of the inverse of a map from the map's own, taken at `argument`.
+
+    With `y = f(x; θ)` and `l = log|f'|`, at fixed `y`: `∂x/∂y = 1/f'`, `∂x/∂θ = -(∂f/∂θ)/f'`, and
+    of the inverse's log-determinant `-l` the derivatives `-l'/f'` and `-∂l/∂θ + l' (∂f/∂θ)/f'`.
+    """
+
+    def along(part: Array, by: Array) -> Array:
+        return part.reshape(part.shape + (1,) * (by.ndim - part.ndim))
+
+    with np.errstate(over="ignore"):
+        back = 1.0 / d.d_value_dx
+        values = tuple(-along(back, by) * by for by in d.d_value_dparams)
+        log_dets = tuple(
+            -by - along(d.d_log_det_dx, by) * value
+            for by, value in zip(d.d_log_det_dparams, values, strict=True)
+        )
+        return Derivatives(
+            np.asarray(argument), -d.log_det, back, -d.d_log_det_dx * back, values, log_dets
+        )
+
+
 def _derive(
-    cls: type[Bijection], direction: str, static: dict[str, Any]
+    cls: type[Bijection],
+    direction: str,
+    trained: dict[str, tuple[int, ...]],
+    static: dict[str, Any],
 ) -> Callable[[Sequence[Any], Array], Derivatives]:
     """Trace one direction of a class on symbols, differentiate, and compile."""
-    names = [
-        field.name for field in dataclasses.fields(cls) if not field.metadata.get("static", False)
-    ]
     x = sp.Symbol("x", real=True)
-    params = [sp.Symbol(f"theta_{name}", real=True) for name in names]
+    params, made = [], {}
+    for name, shape in trained.items():
+        cells = np.empty(shape, dtype=object)
+        for index in np.ndindex(shape):
+            cells[index] = sp.Symbol("_".join(["theta", name, *map(str, index)]), real=True)
+        params += list(cells.flat)
+        made[name] = SymArray(cells)
     try:
-        made = {name: SymArray(symbol) for name, symbol in zip(names, params, strict=True)}
         method = getattr(cls(**made, **static), f"{direction}_and_log_det")
         value, log_det = (_real(part) for part in method(SymArray(x)))
     except TypeError as error:
@@ -115,14 +198,31 @@ def _derive(
 
     def derivatives(parameters: Sequence[Any], argument: Array) -> Derivatives:
         argument = np.asarray(argument)
+        numbers, lead = [], [argument.shape]
+        for value, shape in zip(parameters, trained.values(), strict=True):
+            lead.append(np.shape(value)[: np.ndim(value) - len(shape)])
+            numbers += [np.asarray(value)[(..., *i)] for i in np.ndindex(shape)] or [value]
         with np.errstate(over="ignore"):
-            results = compiled(argument, *parameters)
-        shape = np.broadcast_shapes(argument.shape, *(np.shape(p) for p in parameters))
+            results = compiled(argument, *numbers)
+        whole = np.broadcast_shapes(*lead)
         value, log_det, value_dx, log_det_dx, *rest = (
-            np.broadcast_to(result, shape) for result in results
+            np.broadcast_to(result, whole) for result in results
         )
-        k = len(names)
-        return Derivatives(value, log_det, value_dx, log_det_dx, tuple(rest[:k]), tuple(rest[k:]))
+        k = len(params)
+        return Derivatives(
+            value, log_det, value_dx, log_det_dx, _by_field(rest[:k]), _by_field(rest[k:])
+        )
+
+    def _by_field(parts: list[Array]) -> tuple[Array, ...]:
+        left = iter(parts)
+        return tuple(
+            np.stack([next(left) for _ in np.ndindex(shape)], axis=-1).reshape(
+                *np.shape(parts[0]), *shape
+            )
+            if shape
+            else next(left)
+            for shape in trained.values()
+        )
 
     return derivatives
 
@@ -184,6 +284,12 @@ class _Printer(NumPyPrinter):  # type: ignore[misc]
 
     def _print__RealAbs(self, expr: _RealAbs) -> str:
         return f"{self._module_format('numpy.abs')}({self._print(expr.args[0])})"
+
+    def _print_ndtr(self, expr: sp.Function) -> str:
+        return f"{self._module_format('scipy.special.ndtr')}({self._print(expr.args[0])})"
+
+    def _print_ndtri(self, expr: sp.Function) -> str:
+        return f"{self._module_format('scipy.special.ndtri')}({self._print(expr.args[0])})"
 
     def _print_Max(self, expr: sp.Max) -> str:
         return self._fold("numpy.maximum", expr)

@@ -16,6 +16,7 @@ from typing import Any, ParamSpec, TypeVar
 import numpy as np
 import sympy as sp
 
+from ..bijection import Chain, Inverse
 from .decide import (
     decide,
     decide_log_det,
@@ -315,15 +316,41 @@ def prove_bijection(
     _require_bijection(bijection)
     if hasattr(bijection, "piece"):
         return _prove_pieces(bijection)
+    if isinstance(bijection, Chain | Inverse) and _has_no_formula(bijection):
+        return _prove_parts(bijection)
     traced = _Traced(bijection, assume or {})
     numerical = getattr(bijection, "numerical", None)
     if not numerical:
         return _proof(_claims_both_ways(traced))
+    tested = _result(*numerical_claim(numerical, bijection), _FLOATS)
+    if tested[0].verdict == REFUTED:
+        return _proof([tested])
     forward, inverse = _directions(traced)
     closed, other = (inverse, forward) if numerical == "forward" else (forward, inverse)
     there = traced.through(closed, other, numerical=True)
     results = [there.image_claim(), there.log_det_claim(), there.monotone(False)]
-    return _proof([*results, _result(*numerical_claim(numerical, bijection), _FLOATS)])
+    return _proof([*results, tested])
+
+
+def _has_no_formula(bijection: Any) -> bool:
+    """Whether a direction of a bijection, or of a part of it, is no single formula."""
+    inner = getattr(bijection, "parts", ()) or [getattr(bijection, "bijection", None)]
+    special = getattr(bijection, "numerical", None) or hasattr(bijection, "piece")
+    return bool(special) or any(_has_no_formula(part) for part in inner if part is not None)
+
+
+def _prove_parts(bijection: Chain | Inverse) -> Proof:
+    """Prove the parts one by one: what is made of bijections is one, and log-determinants add."""
+    parts = bijection.parts if isinstance(bijection, Chain) else (bijection.bijection,)
+    results: list[tuple[Claim, dict[str, str] | None]] = []
+    for part in parts:
+        proof = prove_bijection(part)
+        name = f"{type(part).__name__}: "
+        witness = proof.witness
+        for claim in proof.claims:
+            named = dataclasses.replace(claim, statement=name + claim.statement)
+            results.append((named, witness if claim.verdict == REFUTED else None))
+    return _proof(results)
 
 
 def _prove_pieces(bijection: Any) -> Proof:

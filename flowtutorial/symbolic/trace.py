@@ -81,6 +81,9 @@ def exact(number: Any) -> sp.Basic:
 def _where(condition: sp.Basic, a: sp.Basic, b: sp.Basic) -> sp.Basic:
     if condition in (sp.true, sp.false):
         return a if condition == sp.true else b
+    same = _same.get()
+    if same is not None and same(a, b):
+        return a
     return sp.Piecewise((a, condition), (b, True))
 
 
@@ -151,8 +154,8 @@ _MEANING: dict[str, Callable[..., Any]] = {
     "erf": sp.erf,
     "erfc": sp.erfc,
     "erfinv": sp.erfinv,
-    "ndtr": lambda a: (1 + sp.erf(a / sp.sqrt(2))) / 2,
-    "ndtri": lambda a: sp.sqrt(2) * sp.erfinv(2 * a - 1),
+    "ndtr": lambda a: ndtr(a),
+    "ndtri": lambda a: ndtri(a),
     "xlogy": lambda a, b: a * sp.log(b),
     "xlog1py": lambda a, b: a * log1p(b),
 }
@@ -279,6 +282,8 @@ class SymArray(np.lib.mixins.NDArrayOperatorsMixin):
         if method == "reduce" and name in ("add", "multiply"):
             reduce = np.sum if name == "add" else np.prod
             return SymArray(reduce(_unwrap(inputs[0]), axis=kwargs.get("axis", 0)))
+        if method == "reduce" and name == "logaddexp":
+            return SymArray(_log_sum_exp(_unwrap(inputs[0]), kwargs.get("axis", 0)))
         if name == "matmul" and method == "__call__":
             return SymArray(np.matmul(*[_unwrap(value) for value in inputs]))
         if "out" in kwargs:
@@ -334,6 +339,19 @@ def noting_conditions() -> Iterator[list[sp.Expr]]:
         _noted.reset(token)
 
 
+_same: ContextVar[Callable[[sp.Expr, sp.Expr], bool] | None] = ContextVar("_same", default=None)
+
+
+@contextmanager
+def merging_cases(same: Callable[[sp.Expr, sp.Expr], bool]) -> Iterator[None]:
+    """Trace `np.where(c, a, b)` as `a` where `a` and `b` are two forms of the same number."""
+    token = _same.set(same)
+    try:
+        yield
+    finally:
+        _same.reset(token)
+
+
 def _note(name: str, arguments: list[np.ndarray]) -> None:
     conditions = _noted.get()
     if conditions is None or name not in _NEEDS_POSITIVE:
@@ -356,6 +374,35 @@ def _each(function: Callable[..., Any], inputs: int) -> Callable[..., np.ndarray
         return cell
 
     return apply
+
+
+def _log_sum_exp(cells: np.ndarray, axis: int) -> np.ndarray:
+    """Return `log Σ exp` along an axis, pair by pair as NumPy does."""
+    first, *others = np.moveaxis(cells, axis, 0)
+    join = _each(logaddexp, 2)
+    for other in others:
+        first = join(first, other)
+    return _each(lambda cell: cell, 1)(first)
+
+
+class ndtr(sp.Function):  # type: ignore[misc]
+    """The normal distribution function, kept as one node because a sum with `erf` cancels."""
+
+    nargs = 1
+
+    def fdiff(self, argindex: int = 1) -> sp.Expr:
+        """Return the normal density."""
+        return sp.exp(-(self.args[0] ** 2) / 2) / sp.sqrt(2 * sp.pi)
+
+
+class ndtri(sp.Function):  # type: ignore[misc]
+    """The normal quantile function."""
+
+    nargs = 1
+
+    def fdiff(self, argindex: int = 1) -> sp.Expr:
+        """Return the reciprocal of the normal density."""
+        return sp.exp(self**2 / 2) * sp.sqrt(2 * sp.pi)
 
 
 def _filled(like: Any, value: Any) -> SymArray:
@@ -391,7 +438,7 @@ _FUNCTIONS: dict[Any, Callable[..., Any]] = {
 
 
 def elementary(expression: Any) -> Any:
-    """Rewrite `log1p`, `expm1` and `logaddexp` in terms of `log` and `exp`."""
+    """Rewrite `log1p`, `expm1`, `logaddexp`, `ndtr` in terms of `log`, `exp` and `erf`."""
     return sp.sympify(expression).replace(
         lambda node: node.func in _ELEMENTARY, lambda node: _ELEMENTARY[node.func](*node.args)
     )
@@ -401,6 +448,8 @@ _ELEMENTARY: dict[Any, Callable[..., sp.Expr]] = {
     log1p: lambda a: sp.log(1 + a),
     expm1: lambda a: sp.exp(a) - 1,
     logaddexp: lambda a, b: sp.log(sp.exp(a) + sp.exp(b)),
+    ndtr: lambda a: (1 + sp.erf(a / sp.sqrt(2))) / 2,
+    ndtri: lambda a: sp.sqrt(2) * sp.erfinv(2 * a - 1),
 }
 
 

@@ -8,8 +8,11 @@ fixed precision is not enough (60 digits are wrong for softplus at -158). Run it
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import mpmath as mp
 
@@ -26,6 +29,7 @@ UNIT = [
 SIGNED_UNIT = [s * u for u in [0.0, *UNIT] for s in (1.0, -1.0)]
 
 Row = tuple[mp.mpf, mp.mpf]
+Numbers = Sequence[mp.mpf]
 Formula = Callable[..., Row]
 
 
@@ -96,8 +100,109 @@ def sinh_arcsinh_inverse(x: mp.mpf, skewness: mp.mpf, log_tailweight: mp.mpf) ->
     return z, -log_tailweight - (mp.log1p(x * x) - mp.log1p(z * z)) / 2
 
 
+def normal_cdf(z: mp.mpf) -> Row:
+    return mp.erfc(-z / mp.sqrt(2)) / 2, -z * z / 2 - mp.log(2 * mp.pi) / 2
+
+
+def normal_cdf_inverse(x: mp.mpf) -> Row:
+    far = mp.sqrt(-2 * mp.log(min(x, 1 - x))) + 1  # beyond the solution, as is its mirror image
+    z = bisected(lambda z: normal_cdf(z)[0] - x, -far, far)
+    return z, z * z / 2 + mp.log(2 * mp.pi) / 2
+
+
+def bisected(function: Callable[[mp.mpf], mp.mpf], low: mp.mpf, high: mp.mpf) -> mp.mpf:
+    """Return where an increasing function is 0, to the working precision and then some."""
+    with mp.workprec(2 * mp.mp.prec):
+        for _ in range(mp.mp.prec + 60):
+            middle = (low + high) / 2
+            value = function(middle)
+            if value == 0:
+                return middle
+            low, high = (middle, high) if value < 0 else (low, middle)
+        return (low + high) / 2
+
+
+def mixture(x: mp.mpf, logits: Numbers, means: Numbers, log_scales: Numbers) -> Row:
+    weights = [mp.exp(logit) for logit in (mp.mpf(0), *logits)]
+    t = [(x - m) / mp.exp(s) for m, s in zip(means, log_scales, strict=True)]
+    z = sum(w / (1 + mp.exp(-v)) for w, v in zip(weights, t, strict=True)) / sum(weights)
+    slopes = (w * mp.exp(-v - s) / (1 + mp.exp(-v)) ** 2
+              for w, v, s in zip(weights, t, log_scales, strict=True))  # fmt: skip
+    return z, mp.log(sum(slopes) / sum(weights))
+
+
+def mixture_forward(z: mp.mpf, logits: Numbers, means: Numbers, log_scales: Numbers) -> Row:
+    odds = mp.log(z) - mp.log1p(-z)
+    ends = [m + mp.exp(s) * odds for m, s in zip(means, log_scales, strict=True)]
+    at = lambda x: mixture(x, logits, means, log_scales)  # noqa: E731
+    x = bisected(lambda x: at(x)[0] - z, min(ends), max(ends))
+    return x, -at(x)[1]
+
+
+def knots(widths: Numbers, heights: Numbers, slopes: Numbers, interval: Numbers) -> list[Any]:
+    """Return knots, images and slopes of a spline, from its definition."""
+    (low, high), least = interval, mp.mpf(1) / 1000
+
+    def accumulated(raw: Numbers) -> list[mp.mpf]:
+        total = sum(map(mp.exp, raw))
+        shares = [least + (1 - len(raw) * least) * mp.exp(v) / total for v in raw]
+        return [low + (high - low) * sum(shares[:i]) for i in range(len(raw))] + [high]
+
+    offset = mp.log(mp.expm1(1 - least))
+    inner = [least + mp.log1p(mp.exp(s + offset)) for s in slopes]
+    return [accumulated(widths), accumulated(heights), [mp.mpf(1), *inner, mp.mpf(1)]]
+
+
+def spline(z: mp.mpf, *params: Numbers) -> Row:
+    """Durkan et al. (2019), equations 4 and 5."""
+    xs, ys, ds = knots(*params)
+    if not xs[0] < z < xs[-1]:
+        return z, mp.mpf(0)
+    k = max(i for i in range(len(xs) - 1) if xs[i] <= z)
+    w, h, a, b = xs[k + 1] - xs[k], ys[k + 1] - ys[k], ds[k], ds[k + 1]
+    s, t = h / w, (z - xs[k]) / w
+    below = s + (a + b - 2 * s) * t * (1 - t)
+    slope = s**2 * (b * t**2 + 2 * s * t * (1 - t) + a * (1 - t) ** 2) / below**2
+    return ys[k] + h * (s * t**2 + a * t * (1 - t)) / below, mp.log(slope)
+
+
+def spline_inverse(x: mp.mpf, *params: Numbers) -> Row:
+    """Durkan et al. (2019), equations 6 to 8: the precision makes up for their cancellation."""
+    xs, ys, ds = knots(*params)
+    if not ys[0] < x < ys[-1]:
+        return x, mp.mpf(0)
+    k = max(i for i in range(len(ys) - 1) if ys[i] <= x)
+    h, above, s = ys[k + 1] - ys[k], x - ys[k], (ys[k + 1] - ys[k]) / (xs[k + 1] - xs[k])
+    bend = ds[k + 1] + ds[k] - 2 * s
+    a, b, c = h * (s - ds[k]) + above * bend, h * ds[k] - above * bend, -s * above
+    z = xs[k] + 2 * c / (-b - mp.sqrt(b * b - 4 * a * c)) * (xs[k + 1] - xs[k])
+    return z, -spline(z, *params)[1]
+
+
+MIXTURES = [
+    ([], [0.5], [-0.25]),
+    ([0.5, -1.0], [-1.5, 0.25, 2.0], [-0.5, 0.0, -1.0]),
+    ([30.0], [-1e6, 1e6], [0.0, 3.0]),
+    ([-20.0, 1.0], [0.0, 0.0, 1e-3], [5.0, -10.0, -2.0]),
+]
+SPLINES = [
+    ([0.0, 0.0, 0.0], [0.0, 0.0, 0.0], [0.0, 0.0], [-3.0, 3.0]),
+    ([0.5, 0.0, -0.5], [-0.25, 1.0, 0.0], [0.75, -1.0], [-3.0, 3.0]),
+    ([5.0, -5.0, 0.0, 2.0], [-4.0, 6.0, 1.0, -3.0], [8.0, -8.0, 3.0], [-2.0, 700.0]),
+    ([0.0], [3.0], [], [-1e8, 1e-3]),
+]
+
+
+def around_knots(case: Any, which: int) -> list[float]:
+    """Return the knots of a spline or their images, the numbers beside them, and some more."""
+    found = [float(v) for v in knots(*[[mp.mpf(v) for v in part] for part in case])[which]]
+    beside = [math.nextafter(v, way) for v in found for way in (-math.inf, math.inf)]
+    between = [a + (b - a) * share for a, b in pairwise(found) for share in (1e-9, 0.3, 0.5, 0.9)]
+    return found + beside + between + REAL
+
+
 # class, parameters, direction: formula, arguments
-CASES: list[tuple[str, tuple[float, ...], str, Formula, list[float]]] = [
+CASES: list[tuple[str, tuple[Any, ...], str, Formula, list[float]]] = [
     ("Shift", (0.75,), "forward", shift, REAL),
     ("Shift", (-0.75,), "inverse", lambda x, b: shift(x, -b), REAL),
     ("Affine", (0.75, 0.9375), "forward", affine, REAL),
@@ -118,17 +223,33 @@ CASES: list[tuple[str, tuple[float, ...], str, Formula, list[float]]] = [
         for params in [(0.0, 0.0), (0.5, 0.25), (-1.5, -0.5), (1e-3, 1e-5), (2.0, 0.0)]
         for direction, formula in [("forward", sinh_arcsinh), ("inverse", sinh_arcsinh_inverse)]
     ],
+    ("NormalCDF", (), "forward", normal_cdf, [z for z in REAL if abs(z) < 1e8]),
+    ("NormalCDF", (), "inverse", normal_cdf_inverse, UNIT),
+    *[("LogisticMixture", case, "inverse", mixture, REAL) for case in MIXTURES],
+    *[("LogisticMixture", case, "forward", mixture_forward, UNIT) for case in MIXTURES],
+    *[
+        ("RationalQuadraticSpline", case, direction, formula, around_knots(case, which))
+        for case in SPLINES
+        for which, (direction, formula) in enumerate(
+            [("forward", spline), ("inverse", spline_inverse)]
+        )
+    ],
 ]
 
 
-def accurate(formula: Formula, argument: float, params: tuple[float, ...]) -> tuple[str, str]:
+def exactly(param: Any) -> Any:
+    """Return a number, or a list of numbers, in mpmath."""
+    return [mp.mpf(v) for v in param] if isinstance(param, list | tuple) else mp.mpf(param)
+
+
+def accurate(formula: Formula, argument: float, params: tuple[Any, ...]) -> tuple[str, str]:
     """Return value and log-determinant as strings of 40 digits."""
     previous: Row | None = None
     for digits in (60, 120, 240, 480, 960, 1920):
         with mp.workdps(digits):
-            row = formula(mp.mpf(argument), *map(mp.mpf, params))
+            row = formula(mp.mpf(argument), *map(exactly, params))
             if previous is not None and all(
-                abs(new - old) <= mp.mpf(10) ** -45 * abs(new)
+                abs(new - old) <= mp.mpf(10) ** -45 * abs(new) or abs(new) < mp.mpf(10) ** -400
                 for new, old in zip(row, previous, strict=True)
             ):
                 return mp.nstr(row[0], 40), mp.nstr(row[1], 40)
@@ -136,7 +257,7 @@ def accurate(formula: Formula, argument: float, params: tuple[float, ...]) -> tu
     raise ArithmeticError(f"{formula.__name__} at {argument}: no two precisions agree")
 
 
-def rows(case: tuple[str, tuple[float, ...], str, Formula, list[float]]) -> dict[str, object]:
+def rows(case: tuple[str, tuple[Any, ...], str, Formula, list[float]]) -> dict[str, object]:
     """Return one case as it is stored."""
     name, params, direction, formula, arguments = case
     values = [(a.hex(), *accurate(formula, a, params)) for a in arguments]

@@ -1,0 +1,307 @@
+"""The monotone rational-quadratic spline: a flow whose shape is drawn by knots.
+
+Inside an interval the map goes through knots, with a slope at each; outside it is the identity.
+Chapter 5 derives one bin and proves it (Durkan et al. 2019, *Neural Spline Flows*).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from .bijection import Bijection, Interval, in_type_of
+from .blocks import Array, as_count, as_parameters
+from .elementwise import log_sigmoid
+from .mixture import log_softmax
+
+if TYPE_CHECKING:
+    from .symbolic.derive import Derivatives
+
+MINIMUM = 1e-3  # of a width and a height, as a share of the interval, and of a slope
+# The softplus of this is 1 - MINIMUM: at slopes of 0 the map goes straight through.
+OFFSET = float(np.log(np.expm1(1.0 - MINIMUM)))
+
+
+@dataclass(frozen=True, eq=False)
+class SplineBin(Bijection):
+    """One bin of a spline: from the corner `(left, low)` of a rectangle to `(right, high)`.
+
+    With `w = right - left`, `h = high - low`, `m = h/w`, the slopes `a` and `b` at the ends, the
+    shares `t = (z - left)/w` and `u = (right - z)/w`, and `D = m t² + (a + b) t u + m u²`:
+
+    ========  ==============================================  ===================================
+    forward   `x = low + h t (m t + a u)/D`                   `log m² (b t² + 2 m t u + a u²)/D²`
+    inverse   `z = left + w p/(p + q)`, with `p/q = t/u`      the negative of this
+    ========  ==============================================  ===================================
+
+    For the inverse let `s = (x - low)/h`, `r = (high - x)/h`, `B = b s - a r` and
+    `R = √(B² + 4 m² s r)`. Then `p/q` is `(B + R)/(2 m r)`, or `2 m s/(R - B)`, the same: the sum
+    that has no cancellation is taken. Durkan et al. (2019), equations 4 to 8, rewritten.
+
+    Parameters
+    ----------
+    left, right, low, high, slope_left, slope_right : float or array
+        Corners, with `left < right` and `low < high`, and positive slopes.
+
+    Examples
+    --------
+    >>> SplineBin(0.0, 1.0, 0.0, 2.0, 1.0, 1.0).forward([0.5, 0.75]).round(4)
+    array([1.    , 1.6154])
+    """
+
+    left: Array
+    right: Array
+    low: Array
+    high: Array
+    slope_left: Array
+    slope_right: Array
+
+    @property
+    def domain(self) -> Interval:  # type: ignore[override]
+        """From `left` to `right`."""
+        return self.left, self.right
+
+    @property
+    def codomain(self) -> Interval:  # type: ignore[override]
+        """From `low` to `high`."""
+        return self.low, self.high
+
+    def forward_and_log_det(self, z: Array) -> tuple[Array, Array]:
+        """Return the rational-quadratic function and its log-derivative."""
+        w, h = self.right - self.left, self.high - self.low
+        a, b, m = self.slope_left, self.slope_right, h / w
+        t, u = (z - self.left) / w, (self.right - z) / w
+        d = m * t * t + (a + b) * t * u + m * u * u
+        from_left = self.low + h * t * (m * t + a * u) / d
+        from_right = self.high - h * u * (m * u + b * t) / d
+        return np.where(t < u, from_left, from_right), self._log_slope(t, u, m)
+
+    def inverse_and_log_det(self, x: Array) -> tuple[Array, Array]:
+        """Return the solution of a quadratic equation and its log-derivative."""
+        w, h = self.right - self.left, self.high - self.low
+        a, b, m = self.slope_left, self.slope_right, h / w
+        s, r = (x - self.low) / h, (self.high - x) / h
+        middle = b * s - a * r
+        root = np.sqrt(middle * middle + 4.0 * m * m * s * r)
+        p, q, from_low, from_high = root + middle, root - middle, 2.0 * m * s, 2.0 * m * r
+        t = np.where(middle < 0.0, from_low / (from_low + q), p / (p + from_high))
+        u = np.where(middle < 0.0, q / (from_low + q), from_high / (p + from_high))
+        z = np.where(t < u, self.left + w * t, self.right - w * u)
+        return z, -self._log_slope(t, u, m)
+
+    def _log_slope(self, t: Array, u: Array, m: Array) -> Array:
+        a, b = self.slope_left, self.slope_right
+        d = m * t * t + (a + b) * t * u + m * u * u
+        return np.log(b * t * t + 2.0 * m * t * u + a * u * u) + 2.0 * np.log(m / d)
+
+
+@dataclass(frozen=True, eq=False)
+class RationalQuadraticSpline(Bijection):
+    """A monotone spline of `K` bins on an interval, and the identity outside it.
+
+    The bins' widths, in the base variable, are `interval` times
+    `ε + (1 - Kε) softmax(widths)` with `ε = 1/1000`, and their heights, in the data variable,
+    likewise. The slopes at the `K - 1` inner knots are `ε + softplus(slopes + c)`, with `c` such
+    that a parameter of 0 gives the slope 1; at the two ends the slope is 1, so that the identity
+    continues the map smoothly. Each bin is a `SplineBin`. With all parameters 0 the map is the
+    identity.
+
+    Domain and codomain: the real line. At a knot the result is the knot's image, to the last
+    digit. A constant added to all `widths`, or to all `heights`, changes nothing: a fit has no
+    standard errors for them.
+
+    Parameters
+    ----------
+    widths, heights : arrays of shape (..., K)
+        Unnormalised. Leading axes broadcast with the data.
+    slopes : array of shape (..., K - 1)
+        At the inner knots.
+    interval : tuple of float
+        Where the knots lie; not trained.
+
+    Raises
+    ------
+    TypeError
+        If a parameter does not hold real numbers.
+    ValueError
+        If the lengths of the last axes do not fit together, there is no bin or too many of them,
+        or the interval is empty.
+
+    Notes
+    -----
+    Durkan, Bekasov, Murray and Papamakarios (2019), *Neural Spline Flows*, section 3.1.
+
+    Examples
+    --------
+    >>> spline = RationalQuadraticSpline([0.0, 0.0], [0.0, 1.0], [0.5], (-2.0, 2.0))
+    >>> spline.forward([-3.0, -1.0, 0.0, 1.0, 3.0]).round(4)
+    array([-3.    , -1.5153, -0.9224,  0.6341,  3.    ])
+    """
+
+    widths: Array = field(metadata={"ndim": 1})
+    heights: Array = field(metadata={"ndim": 1})
+    slopes: Array = field(metadata={"ndim": 1})
+    interval: Interval = field(default=(-3.0, 3.0), metadata={"static": True})
+
+    def __post_init__(self) -> None:
+        for name in ("widths", "heights", "slopes"):
+            object.__setattr__(self, name, as_parameters(getattr(self, name), name))
+        bins = np.shape(self.widths)[-1]
+        if not 0 < bins * MINIMUM < 1.0:
+            raise ValueError(f"widths: expected 1 to {round(1 / MINIMUM) - 1} bins, got {bins}")
+        for name, expected in (("heights", bins), ("slopes", bins - 1)):
+            got = np.shape(getattr(self, name))[-1]
+            if got != expected:
+                raise ValueError(
+                    f"{name}: expected {expected} on the last axis for {bins} widths, got {got}"
+                    + (" (the slopes at the ends are 1)" if name == "slopes" else "")
+                )
+        _check_interval(self.interval)
+
+    @classmethod
+    def init(cls, bins: int, interval: Interval = (-3.0, 3.0)) -> Self:
+        """Return the spline of equal bins that is the identity.
+
+        Parameters
+        ----------
+        bins : int
+            How many, from 1 to 999.
+        interval : tuple of float
+            Where the knots lie.
+        """
+        count = as_count(bins, "bins")
+        return cls(np.zeros(count), np.zeros(count), np.zeros(max(count - 1, 0)), interval)
+
+    def knots(self) -> tuple[Array, Array, Array]:
+        """Return the knots, their images and the slopes there, each of shape (..., K + 1)."""
+        one = np.ones((*np.shape(self.slopes)[:-1], 1))
+        inner = MINIMUM - log_sigmoid(-(self.slopes + OFFSET))
+        slopes = np.concatenate([one, inner, one], axis=-1)
+        return self._accumulated(self.widths), self._accumulated(self.heights), slopes
+
+    def _accumulated(self, raw: Array) -> Array:
+        low, high = self.interval
+        shares = MINIMUM + (1.0 - MINIMUM * np.shape(raw)[-1]) * np.exp(log_softmax(raw))
+        inner = low + (high - low) * np.cumsum(shares, axis=-1)[..., :-1]
+        end = np.ones((*np.shape(raw)[:-1], 1))
+        return np.concatenate([low * end, inner, high * end], axis=-1)
+
+    @staticmethod
+    def piece(real: Callable[[str], Any], positive: Callable[[str], Any]) -> SplineBin:
+        """Return one bin whose corners and slopes are symbols, for the prover."""
+        left, low = real("left"), real("low")
+        right, high = left + positive("width"), low + positive("height")
+        return SplineBin(left, right, low, high, positive("slope_left"), positive("slope_right"))
+
+    def forward_and_log_det(self, z: Array) -> tuple[Array, Array]:
+        """Return the image of `z` in its bin and the log-derivative; outside, `z` and 0."""
+        knots = self.knots()
+        inside, argument, k = self._located(z, knots[0])
+        value, log_det = _bin(knots, k).forward_and_log_det(argument)
+        return self._joined(z, inside, value, log_det)
+
+    def inverse_and_log_det(self, x: Array) -> tuple[Array, Array]:
+        """Return the pre-image of `x` in its bin and the log-derivative; outside, `x` and 0."""
+        knots = self.knots()
+        inside, argument, k = self._located(x, knots[1])
+        value, log_det = _bin(knots, k).inverse_and_log_det(argument)
+        return self._joined(x, inside, value, log_det)
+
+    def _located(self, v: Array, knots: Array) -> tuple[Array, Array, Array]:
+        """Return whether `v` is inside, a value that is, and the number of its bin."""
+        low, high = self.interval
+        inside = (v > low) & (v < high)
+        argument = np.where(inside, v, low)
+        return inside, argument, np.sum(argument[..., None] >= knots[..., 1:-1], axis=-1)
+
+    @staticmethod
+    def _joined(v: Array, inside: Array, value: Array, log_det: Array) -> tuple[Array, Array]:
+        outside = np.where(np.isnan(v), v, 0.0)
+        value, log_det = np.where(inside, value, v), np.where(inside, log_det, outside)
+        return in_type_of(v, value), in_type_of(v, log_det)
+
+    def derivatives(self, argument: Array, direction: str) -> Derivatives:
+        """Return the derivatives of both results: one bin's are derived, the rest is chain rule.
+
+        A bin depends on the parameters through its two knots, their images, and its two slopes.
+        """
+        from .symbolic.derive import Derivatives, derive, reverse
+
+        if direction == "inverse":
+            z = self.inverse_and_log_det(argument)[0]
+            return reverse(self.derivatives(z, "forward"), z)
+        knots = self.knots()
+        inside, z, k = self._located(argument, knots[0])
+        d = derive(SplineBin, "forward")(tuple(_bin(knots, k).trained_fields().values()), z)
+        jacobians = (
+            self._jacobian(self.widths),
+            self._jacobian(self.heights),
+            self._slope_jacobian(),
+        )
+
+        def to_fields(parts: tuple[Array, ...]) -> tuple[Array, ...]:
+            """Carry derivatives by the corners and slopes of a bin to the parameters."""
+            return tuple(
+                np.where(inside, parts[i], 0.0)[..., None] * _at(jacobian, k)
+                + np.where(inside, parts[i + 1], 0.0)[..., None] * _at(jacobian, k + 1)
+                for i, jacobian in zip((0, 2, 4), jacobians, strict=True)
+            )
+
+        value, log_det = self.forward_and_log_det(argument)
+        nan = np.where(np.isnan(argument), argument, 0.0)
+        return Derivatives(
+            value,
+            log_det,
+            np.where(inside, d.d_value_dx, 1.0 + nan),
+            np.where(inside, d.d_log_det_dx, nan),
+            to_fields(d.d_value_dparams),
+            to_fields(d.d_log_det_dparams),
+        )
+
+    def _jacobian(self, raw: Array) -> Array:
+        """Return `∂ knot_i/∂ raw_l = scale · p_l ([l < i] - Σ_{j<i} p_j)`, with `p = softmax(raw)`.
+
+        The scale is the length of the interval times `1 - Kε`.
+        """
+        low, high = self.interval
+        count = np.shape(raw)[-1]
+        p = np.exp(log_softmax(raw))
+        before = np.concatenate([np.zeros((*np.shape(p)[:-1], 1)), np.cumsum(p, axis=-1)], axis=-1)
+        before[..., -1] = 1.0  # the last knot does not move
+        earlier = np.arange(count) < np.arange(count + 1)[:, None]
+        scale = (high - low) * (1.0 - MINIMUM * count)
+        jacobian: Array = scale * p[..., None, :] * (earlier - before[..., None])
+        return jacobian
+
+    def _slope_jacobian(self) -> Array:
+        """Return `∂ slope_i/∂ slopes_j`: the logistic function where `i = j + 1`."""
+        count = np.shape(self.slopes)[-1]
+        inner = np.eye(count + 2, count, k=-1)
+        return inner * np.exp(log_sigmoid(self.slopes + OFFSET))[..., None, :]
+
+
+def _at(rows: Array, k: Array) -> Array:
+    """Return row `k` of an array of shape (..., K + 1, m), or entry `k` of one (..., K + 1, )."""
+    if rows.ndim == 2:
+        return rows[k]
+    full = np.broadcast_to(rows, (*k.shape, *rows.shape[-2:]))
+    return np.take_along_axis(full, k[..., None, None], axis=-2)[..., 0, :]
+
+
+def _bin(knots: tuple[Array, Array, Array], k: Array) -> SplineBin:
+    corners = [_at(part[..., None], k + i)[..., 0] for part in knots for i in (0, 1)]
+    return SplineBin(*corners)
+
+
+def _check_interval(interval: Any) -> None:
+    try:
+        low, high = (float(end) for end in interval)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"interval: expected two numbers, got {interval!r}") from error
+    if not (np.isfinite(low) and np.isfinite(high) and low < high):
+        raise ValueError(
+            f"interval: expected two finite numbers, the smaller first, got {interval}"
+        )
