@@ -177,6 +177,12 @@ def test_every_token_is_consumed() -> None:
             read(f"{latex} {token}" if token not in "x1" else f"{latex}, {token}", NAMES)
 
 
+def test_a_derivative_is_by_the_argument_alone() -> None:
+    square = {"f": lambda v: x * v**2}
+    assert value(r"f'(x)", **square) == 2 * X**2
+    assert value(r"\frac{\partial}{\partial x} f(x)", **square) == 3 * X**2
+
+
 def test_a_key_that_is_not_a_name_is_refused() -> None:
     with pytest.raises(TexError, match="a name is"):
         read("x = 1", {"x + y": 1})

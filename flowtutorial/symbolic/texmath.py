@@ -565,10 +565,12 @@ class _Reader:
         if len(arguments) != 1:
             self.fail(f"{key}' is not clear: {key!r} has {len(arguments)} arguments")
         argument = self.number(arguments[0]).expr
-        variable = argument if isinstance(argument, sp.Symbol) else sp.Dummy("u", real=True)
+        # a symbol of its own: the function may use that of the argument for something else
+        known = argument.assumptions0 if isinstance(argument, sp.Symbol) else {"real": True}
+        variable = sp.Dummy("u", **known)
         value = self.number(self.plain(_call(function, [SymArray(variable)]))).expr
         slope = sp.diff(value, variable, derivatives)
-        return SymArray(slope if variable == argument else slope.subs(variable, argument).doit())
+        return SymArray(slope.subs(variable, argument).doit())
 
     def arguments(self, key: str) -> list[Any]:
         if self.peek() == "{":  # a macro with its arguments in braces
