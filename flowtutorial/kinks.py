@@ -93,7 +93,7 @@ def _line_search(
 ) -> tuple[Array, float, Array] | None:
     """Return a multiple of a step that climbs and flattens, the value and the gradient there.
 
-    The conditions of Wolfe, found by halving and doubling (Lewis and Overton 2013, algorithm 2.6).
+    The conditions of Wolfe, found by halving and doubling (Lewis and Overton 2013, section 2).
     """
     slope, low, high, length = float(gradient @ step), 0.0, np.inf, 1.0
     best = None

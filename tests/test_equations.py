@@ -127,6 +127,18 @@ def test_what_is_missing_has_a_name(tmp_path: Path) -> None:
     assert outcomes(":::{admonition} A\n\n$$ x = 1 $$ (eq-x)\n:::") == ["unverified"]
     assert outcomes("\\begin{equation}\nx = 1\n\\label{eq-x}\n\\end{equation}") == ["unverified"]
     assert outcomes("\\begin{align*}\nx = 1\n\\end{align*}") == ["unlabelled"]
+    two = "\\begin{align}\nx = 1 \\label{def-x} \\\\\ny = 1 \\label{eq-y}\n\\end{align}"
+    assert outcomes(two) == ["unlabelled"]
+    for hidden in (
+        "- $$x = 1$$",
+        "| $$x = 1$$ |",
+        "~~~{math}\nx = 1\n~~~",
+        "1. $$ x = 1 $$ (eq-x)",
+    ):
+        assert set(outcomes(hidden)) == {"unlabelled"}, hidden
+    assert outcomes("One writes `$$x = 1$$ (eq-x)` for it.") == []
+    far = "$$ x = 1 $$ (cite-x)\n\nA paragraph.\n\nAnother {cite:p}`someone`."
+    assert outcomes(far) == ["uncited"]
     assert outcomes("```python\n$$ x = 1 $$\n```\n\nnone but $y$") == []
     with pytest.raises(FileNotFoundError, match="no pages"):
         coverage(tmp_path / "none")
@@ -227,7 +239,11 @@ def test_options_of_prove() -> None:
     t = sp.Symbol("t", integer=True)
     power = Equation("eq-x", "x^{t+1} = x x^t")
     assert power.prove(NAMES | {"t": t}, rewrite=sp.powsimp)
-    assert Equation("eq-x", r"|x| = x").prove(NAMES, assume={"x": "positive"})
+    assumed = Equation("eq-x", r"|x| = x").prove(NAMES, assume={"x": "positive"})
+    assert assumed
+    assert repr(assumed).endswith(": proved for x > 0")
+    between = Equation("eq-x", r"|x| = x").prove(NAMES, assume={"x": (1, 2)}, fixed="n = 2")
+    assert repr(between).endswith(": proved for n = 2 and 1 < x < 2")
     fixed = Equation("eq-x", "x + x = 2 x").prove(NAMES, fixed="n = 2")
     assert repr(fixed).endswith(": proved for n = 2")
     assert fixed
@@ -241,6 +257,8 @@ def test_errors_name_the_equation(tmp_path: Path) -> None:
         Equation("eq-x", "x < 1").prove(NAMES)
     with pytest.raises(TexError, match=r"eq-x: .* one symbol"):
         Equation("eq-x", r"x < 1 \iff \mu < 1").prove(NAMES)
+    with pytest.raises(TexError, match="eq-x: assume: the equation itself says where x lies"):
+        Equation("eq-x", r"|x| = x \qquad (x < 0)").prove(NAMES, assume={"x": "positive"})
     with pytest.raises(LookupError, match=r"eq-none: no page in .* save the notebook"):
         equation("eq-none", BOOK)
     for name in ("a", "b"):

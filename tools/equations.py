@@ -16,7 +16,10 @@ def main() -> int:
     """Report what is not covered, and the counts."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("book", type=Path, help="the folder of the book's pages")
-    statuses = coverage(parser.parse_args().book)
+    try:
+        statuses = coverage(parser.parse_args().book)
+    except FileNotFoundError as error:
+        parser.error(str(error))
     missing = [status for status in statuses if not status.covered]
     for status in missing:
         print(f"{status.outcome}: {status.equation.name} ({status.equation.page})")

@@ -235,10 +235,6 @@ def _real(compute: Callable[..., Any], at: Sequence[Any]) -> Any:
     return value
 
 
-class Fails(Unusable):
-    """A function of the reader's raises an error."""
-
-
 # -- functions -------------------------------------------------------------------------------------
 
 
@@ -330,7 +326,7 @@ def _run(
     columns = [np.array(column) for column in zip(*at, strict=True)]
     try:
         return _called(function, columns, (len(points),)).astype(object)
-    except Fails as failure:
+    except Unusable as failure:
         try:
             return one_by_one()
         except Unusable:
@@ -349,7 +345,7 @@ def _called(
         advice = ""
         if isinstance(error, TypeError | AttributeError):
             advice = " Inside a NumPy function use np.log and np.exp, not those of math or SymPy."
-        raise Fails(f"your function fails on {on}: {first_line(error)}.{advice}") from error
+        raise Unusable(f"your function fails on {on}: {first_line(error)}.{advice}") from error
     if result is None:
         raise Unusable("your function returns nothing; is there a return?")
     return as_floats(result, shape, "your function", on)

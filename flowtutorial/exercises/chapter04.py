@@ -203,7 +203,7 @@ EXERCISES: tuple[Exercise, ...] = (
     ),
     Formula(
         name="best-step-rate",
-        symbols={"kappa": "positive"},
+        symbols={"kappa": (1, np.inf)},
         reference=lambda kappa: 1 - SymArray(_best_step(SymArray(1), kappa)),
         solution=lambda kappa: (kappa - 1) / (kappa + 1),
         mistakes=(

@@ -84,7 +84,10 @@ class Variable:
     def spoken(self) -> str:
         """Return the symbol with its range, as in `x > 0`."""
         if isinstance(self.taking, tuple):
-            return f"{self.taking[0]} < {self.named} < {self.taking[1]}"
+            low, high = self.taking
+            if high in (np.inf, sp.oo):
+                return f"{self.named} > {low}"
+            return f"{low} < {self.named} < {high}"
         return self.named + {"positive": " > 0", "nonzero": " ≠ 0"}.get(self.taking, "")
 
     def value(self, size: Fraction, sign: int) -> Fraction:

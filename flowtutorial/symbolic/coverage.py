@@ -71,7 +71,8 @@ def digest(latex: str) -> str:
 
 
 _DISPLAYED = re.compile(
-    r"^(?P<indent>[ >]*)\$\$(?P<dollars>.*?)\$\$[ \t]*(?:\((?P<label>[\w:.-]+)\))?[ \t]*$"
+    r"^(?P<indent>[ >]*)\$\$(?P<dollars>(?:(?!\$\$).)*)\$\$"
+    r"[ \t]*(?:\((?P<label>[\w:.-]+)\))?[ \t]*$"
     r"|^[ >]*(?P<fence>`{3,}|:{3,})\{math\}[ \t]*\n(?P<options>(?:[ \t>]*:[\w-]+:[^\n]*\n)*)"
     r"(?P<directive>.*?)^[ >]*(?P=fence)[ \t]*$"
     r"|^[ >]*\\begin\{(?P<environment>equation|align|gather|alignat|multline|eqnarray)"
@@ -87,6 +88,15 @@ _FENCE = re.compile(
 _LITERAL = {"code", "code-block", "code-cell", "sourcecode", "literalinclude", "eval-rst", "raw"}
 
 
+# What else would be displayed: in a list, a table, a title, by another directive or environment.
+_OTHER = re.compile(
+    r"\$\$|\{math\}|\.\. math::"
+    r"|\\begin\{(?:equation|align|gather|flalign|alignat|multline|eqnarray)\*?\}",
+    re.IGNORECASE,
+)
+_INLINE_CODE = re.compile(r"(`+)(?!`).+?(?<!`)\1(?!`)", re.DOTALL)
+
+
 def _prose(markdown: str) -> str:
     """Return a page's text without what is shown as code."""
 
@@ -100,15 +110,21 @@ def _prose(markdown: str) -> str:
 
 
 def _in_text(text: str, page: str) -> Iterator[Displayed]:
-    for match in _DISPLAYED.finditer(_prose(text)):
+    text = _prose(text.replace("\r\n", "\n"))
+    for match in _DISPLAYED.finditer(text):
         label = match["label"]
         if match["options"]:
             option = re.search(r":label:\s*(\S+)", match["options"])
             label = option[1] if option else None
         latex = match["dollars"] or match["directive"] or match["ams"] or ""
-        if match["ams"] and (written := re.search(r"\\label\{([^}]*)\}", latex)):
-            label, latex = written[1], latex.replace(written[0], "")
-        yield Displayed(label, latex.strip(), page, text)
+        written = re.findall(r"\\label\{([^}]*)\}", match["ams"] or "")
+        if len(written) == 1:  # several labels are those of several claims, and none counts
+            label, latex = written[0], re.sub(r"\\label\{[^}]*\}", "", latex)
+        paragraphs = (text[: match.start()].rstrip(), text[match.end() :].lstrip())
+        around = paragraphs[0].split("\n\n")[-1] + "\n\n" + paragraphs[1].split("\n\n")[0]
+        yield Displayed(label, latex.strip(), page, around)
+    for left in _OTHER.findall(_INLINE_CODE.sub("", _DISPLAYED.sub("", text))):
+        yield Displayed(None, f"{left} in a form that is not read here", page, "")
 
 
 _RECORD = re.compile(
@@ -138,13 +154,18 @@ def _page(path: Path, changed: int) -> _Page:
         return _Page(tuple(_in_text(text, path.name)), ())
     displayed: list[Displayed] = []
     records: list[Record] = []
-    for number, cell in enumerate(json.loads(text)["cells"]):
+    try:
+        cells = json.loads(text)["cells"]
+    except (ValueError, KeyError, TypeError):  # not a notebook, whatever it is called
+        return _Page((), ())
+    for number, cell in enumerate(cells):
         source = "".join(cell["source"])
         if cell["cell_type"] == "markdown":
             displayed += _in_text(source, path.name)
         for output in cell.get("outputs", ()):
             for found in _RECORD.finditer(_printed(output)):
-                if found["label"] in source:  # a proof is by name, in the cell that shows it
+                # a proof is by name, in the cell that shows it
+                if re.search(rf"(?<![\w-]){found['label']}(?![\w-])", source):
                     steps = int(found["steps"] or 1)
                     found_ = (found["label"], found["digest"], found["verdict"], steps)
                     records.append(Record(*found_, path.name, number))
@@ -203,7 +224,9 @@ class Equation:
             What each name in the LaTeX stands for (`flowtutorial.symbolic.texmath.read` says what
             may stand there): best what the package's own code returns for symbols.
         assume : mapping of symbol (or its name) to assumption, optional
-            As for `prove`. A clause of the equation, like `(x > 0)`, need not be repeated.
+            As for `prove`, for a condition that the text states and the equation does not; the
+            verdict then names it, `proved for n > 3`. A clause of the equation, like `(x > 0)`,
+            holds by itself.
         rewrite : callable, optional
             A function of SymPy that leaves the value of a formula unchanged, such as
             `sympy.powsimp`, applied to both sides first.
@@ -229,9 +252,22 @@ class Equation:
         witness = next((proof.witness for proof in proofs if proof.witness), None)
         verdict = weakest_of(proof.verdict for proof in proofs)
         claims = tuple(_weakest(proof) for proof in proofs)
-        if fixed and verdict in (PROVED_EXACT, PROVED_IDENTITY):
-            verdict = f"{PROVED_FOR}{fixed}"
+        conditions = [fixed] if fixed else []
+        conditions += [_in_words(name, value) for name, value in given.items()]
+        if conditions and verdict in (PROVED_EXACT, PROVED_IDENTITY):
+            verdict = f"{PROVED_FOR}{' and '.join(conditions)}"
         return EquationProof(verdict, claims, witness, self.label, digest(self.latex))
+
+
+def _in_words(name: str, assumption: Assumption) -> str:
+    """Return an assumption as a condition: `x > 0`."""
+    words = {"positive": (0, sp.oo), "negative": (-sp.oo, 0)}
+    if isinstance(assumption, str) and assumption not in words:
+        return f"{assumption} {name}"
+    low, high = words[assumption] if isinstance(assumption, str) else assumption
+    if high in (sp.oo, np.inf):
+        return f"{name} > {low}"
+    return f"{name} < {high}" if low in (-sp.oo, -np.inf) else f"{low} < {name} < {high}"
 
 
 def _weakest(proof: Proof) -> Claim:
@@ -244,7 +280,10 @@ def _steps(
     assume: Mapping[str, Assumption],
     rewrite: Callable[[sp.Expr], sp.Expr] | None,
 ) -> Iterator[Proof]:
-    ranges = {symbol.name: interval for symbol, interval in statement.where.items()} | dict(assume)
+    ranges: dict[str, Assumption] = {s.name: range_ for s, range_ in statement.where.items()}
+    if twice := sorted(ranges.keys() & assume.keys()):
+        raise TexError(f"assume: the equation itself says where {twice[0]} lies")
+    ranges |= assume
     if statement.equivalent:
         yield _equivalence(statement)
         return

@@ -70,10 +70,16 @@ _CLAUSE = r"\qquad"
 
 def _tokens(latex: str) -> list[str]:
     found: list[str] = []
+    if latex.count(r"\begin{aligned}") > 1 or re.search(r"(\\\\|\{aligned\})\s*\[", latex):
+        raise TexError(f"one aligned, and no [...] behind it or behind a row, in {latex!r}")
     text = re.sub(r"\\begin\{aligned\}|\\end\{aligned\}", " ", latex)
     inside = 0  # a matrix, where & parts the cells; elsewhere it only aligns
+    columns = 0
     for token in _TOKEN.findall(text):
         inside += (token == r"\begin") - (token == r"\end")
+        columns = 0 if token == _ROW else columns + (token == "&" and not inside)
+        if columns > 1:
+            raise TexError(f"two columns of equations can't be read, in {latex!r}")
         if token.isspace() or token in _SPACES or _SIZES.match(token):
             continue
         if token != "&" or inside:
@@ -127,6 +133,8 @@ _OPERATORS = {
     r"\E", r"\Var", r"\sum", r"\prod", r"\min", r"\max", r"\sup", r"\inf", r"\lim",
     r"\operatorname{Cov}", r"\operatorname{Var}",
 }  # fmt: skip
+_EXPECTATIONS = {r"\E", r"\Var", r"\operatorname{Cov}", r"\operatorname{Var}"}
+_OF_MATRICES = {r"\det", r"\operatorname{tr}"}
 _SIGNS = {
     "=": "=", "<": "<", ">": ">", r"\leq": "<=", r"\le": "<=", r"\geq": ">=", r"\ge": ">=",
 }  # fmt: skip
@@ -211,8 +219,9 @@ class _Reader:
     def statement(self) -> Statement:
         relations, equivalent = [self.relation()], False
         while not self.begins_clause():
-            equivalent = self.skip(r"\iff")
-            if not equivalent and (not self.separator() or self.begins_clause()):
+            iff = self.skip(r"\iff")
+            equivalent |= iff
+            if not iff and (not self.separator() or self.begins_clause()):
                 break
             relations.append(self.relation())
         if equivalent and len(relations) != 2:
@@ -297,8 +306,10 @@ class _Reader:
             if sign not in ("+", "-"):
                 return value
             self.at += ahead + 1
-            other = self.number(self.term())
-            value = self.number(value) + other if sign == "+" else self.number(value) - other
+            value, other = self.number(value), self.number(self.term())
+            if 2 in (value.ndim, other.ndim) and value.shape != other.shape:
+                self.fail(f"the shapes {value.shape} and {other.shape} can't be added")
+            value = value + other if sign == "+" else value - other
 
     def signed_term(self) -> Any:
         if self.skip("{"):  # {} before a sign, for its spacing
@@ -316,7 +327,9 @@ class _Reader:
             if self.skip(r"\cdot", r"\times"):
                 value = self.product(value, self.factor())
             elif self.skip("/"):
-                value = self.number(value) / self.number(self.factor())
+                value = self.number(value) / self.single(self.factor(), "a denominator")
+                if self.begins_factor():
+                    self.fail("what stands below / is not clear; write brackets or \\frac")
             elif self.begins_factor():
                 if _NUMBER.fullmatch(self.peek() or ""):
                     self.fail("a number stands behind a factor; write \\cdot between them")
@@ -328,6 +341,8 @@ class _Reader:
         a, b = self.number(left), self.number(right)
         if a.ndim == b.ndim == 2:
             return SymArray(a.cells @ b.cells)
+        if {a.ndim, b.ndim} == {1, 2}:
+            self.fail("the product of a matrix and a list of numbers is not clear")
         return SymArray(a * b)
 
     def begins_factor(self) -> bool:
@@ -357,7 +372,7 @@ class _Reader:
             if base.ndim != 2:
                 self.fail("only a matrix has a transpose")
             return SymArray(base.cells.T)
-        exponent = self.number(self.group())
+        exponent = self.single(self.group(), "an exponent")
         if base.ndim == 2:
             if exponent.expr != -1:
                 self.fail("a matrix has the power -1 and no other")
@@ -391,24 +406,46 @@ class _Reader:
         if _NUMBER.fullmatch(token):
             return SymArray(sp.Rational(self.take()))
         if token in _OPENING:
-            return self.bracketed(token)
+            start = self.at
+            value = self.bracketed(token)
+            if token == "{":
+                self.check_braces(self.tokens[start + 1 : self.at - 1])
+            return value
         if token == "|":
             return self.absolute_value()
         if token in (r"\frac", r"\tfrac", r"\dfrac"):
             return self.fraction()
         if token == r"\sqrt":
             self.take()
-            return SymArray(self.number(self.group()) ** sp.Rational(1, 2))
+            if self.peek() == "[":
+                self.fail("of the roots only the square root is read")
+            return SymArray(self.single(self.group(), "a root") ** sp.Rational(1, 2))
         if token == r"\int":
             return self.integral()
         if token == r"\begin":
             return self.matrix()
         return self.named()
 
+    def check_braces(self, inside: list[str]) -> None:
+        """Refuse braces that have to be read as brackets: on the page they print nothing."""
+        depth = 0
+        for place, token in enumerate(inside):
+            depth += (token in _OPENING) - (token in _OPENING.values())
+            sign = token in ("+", "-") and depth == 0
+            if sign and (place or self.peek() == "^"):
+                self.fail("braces print nothing; write brackets")
+
+    def single(self, value: Any, what: str) -> SymArray:
+        """Return a number, or numbers side by side, but no matrix."""
+        number = self.number(value)
+        if number.ndim == 2:
+            self.fail(f"{what} can't be a matrix")
+        return number
+
     def absolute_value(self) -> SymArray:
         self.expect("|")
         self.bars[-1] += 1
-        value = self.number(self.expression())
+        value = self.single(self.expression(), "an absolute value")
         self.bars[-1] -= 1
         self.expect("|")
         return SymArray(abs(value))
@@ -456,7 +493,8 @@ class _Reader:
             if not isinstance(cell, sp.Symbol | AppliedUndef):
                 self.fail(f"a derivative is by a symbol, not by {cell}")
         by = np.frompyfunc(lambda formula, symbol: sp.diff(formula, symbol), 2, 1)
-        if variable.ndim and value.ndim and value.ndim != 2:
+        gradient = value.ndim == 2 and variable.ndim == 2 and 1 in value.shape
+        if variable.ndim and value.ndim and not gradient:
             self.fail("the derivative of an array by an array is not read here")
         return SymArray(by(value.cells, variable.cells))
 
@@ -469,6 +507,8 @@ class _Reader:
         value = self.number(self.integrand())
         self.expect(r"\diff")
         variable = self.symbol(self.atom())
+        if self.peek() == "^":
+            self.fail("a power behind the variable of an integral is not clear")
         return SymArray(sp.integrate(value.expr, (variable, low.expr, high.expr)))
 
     def integrand(self) -> Any:
@@ -518,6 +558,8 @@ class _Reader:
         self.fail(f"undeclared name {name.key(name.primes, '')!r}")
 
     def value_of(self, key: str, derivatives: int) -> Any:
+        if derivatives and key not in self.names:
+            self.fail(f"{key!r} has no prime here")
         operator = key.split("_")[0].split("^")[0] in _OPERATORS
         if key in self.names:
             value = self.names[key]
@@ -546,7 +588,14 @@ class _Reader:
 
     def operated(self, operator: Callable[[SymArray], Any], key: str) -> Any:
         """Apply an operator to a bracket, or to the rest of the term."""
-        value = self.bracketed("[") if self.peek() == "[" else self.term()
+        head = key.split("_")[0].split("^")[0]
+        if head in _EXPECTATIONS and self.peek() in ("[", "("):
+            opening = self.peek() or ""
+            value = self.bracketed(opening)
+            if opening == "(" and (self.begins_factor() or self.peek() in ("^", "/")):
+                self.fail(f"where the argument of {key} ends is not clear; write square brackets")
+        else:
+            value = self.term()
         return self.plain(operator(self.number(value)))
 
     def called(self, key: str, function: Any, derivatives: int) -> Any:
@@ -561,7 +610,10 @@ class _Reader:
                 self.fail(f"the density {key!r} has one argument")
             function = lambda x: np.exp(density.log_prob(x))  # noqa: E731
         if not derivatives:
-            return self.plain(_call(function, arguments))
+            try:
+                return self.plain(_call(function, arguments))
+            except TypeError as error:
+                self.fail(f"{key!r} can't be called with {len(arguments)} arguments: {error}")
         if len(arguments) != 1:
             self.fail(f"{key}' is not clear: {key!r} has {len(arguments)} arguments")
         argument = self.number(arguments[0]).expr
@@ -603,6 +655,8 @@ class _Reader:
                 self.fail(f"{key}(...)^ can be read in two ways")
         else:
             argument = self.number(self.bare_argument(key))
+        if key not in _OF_MATRICES:
+            self.single(argument, f"the argument of {key}")
         value = _FUNCTIONS[key](argument)
         return value if power is None else SymArray(value**power)
 
