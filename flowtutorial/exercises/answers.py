@@ -235,6 +235,10 @@ def _real(compute: Callable[..., Any], at: Sequence[Any]) -> Any:
     return value
 
 
+class Fails(Unusable):
+    """A function of the reader's does not work on the arrays or numbers that it was given."""
+
+
 # -- functions -------------------------------------------------------------------------------------
 
 
@@ -326,7 +330,7 @@ def _run(
     columns = [np.array(column) for column in zip(*at, strict=True)]
     try:
         return _called(function, columns, (len(points),)).astype(object)
-    except Unusable as failure:
+    except Fails as failure:
         try:
             return one_by_one()
         except Unusable:
@@ -345,7 +349,7 @@ def _called(
         advice = ""
         if isinstance(error, TypeError | AttributeError):
             advice = " Inside a NumPy function use np.log and np.exp, not those of math or SymPy."
-        raise Unusable(f"your function fails on {on}: {first_line(error)}.{advice}") from error
+        raise Fails(f"your function fails on {on}: {first_line(error)}.{advice}") from error
     if result is None:
         raise Unusable("your function returns nothing; is there a return?")
     return as_floats(result, shape, "your function", on)
@@ -358,7 +362,7 @@ def as_floats(result: Any, shape: tuple[int, ...], whose: str, on: str) -> np.nd
         if array.dtype == object:  # numbers of SymPy or of mpmath
             array = array.astype(np.float64)
     except Exception as error:  # whatever stands in it
-        raise Unusable(f"{whose} returns {type(result).__name__} for {on}.") from error
+        raise Fails(f"{whose} returns {type(result).__name__} for {on}.") from error
     if array.dtype.kind not in "iuf":
         raise Unusable(f"{whose} returns values of type {array.dtype} for {on}; expected floats.")
     if array.shape != shape:
