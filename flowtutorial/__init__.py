@@ -8,10 +8,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .architectures import maf, realnvp, spline_flow
+    from .autoregressive import Autoregressive
     from .bijection import Bijection, Chain, Inverse
+    from .conditioner import MLP
+    from .coupling import Coupling
     from .distributions import Logistic, StandardNormal, Uniform
     from .elementwise import (
         Affine,
+        BoundedAffine,
+        Elementwise,
         Exp,
         LeakyReLU,
         NormalCDF,
@@ -23,25 +29,38 @@ if TYPE_CHECKING:
     )
     from .flow import Flow
     from .likelihood import Ascent, DivergenceError, Fit, fit, gradient_ascent
+    from .linear import Householder, LULinear, Permutation, TriangularAffine
     from .mixture import LogisticMixture
+    from .planar import Planar, Radial
     from .spline import RationalQuadraticSpline
+    from .training import Training
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Affine",
     "Ascent",
+    "Autoregressive",
     "Bijection",
+    "BoundedAffine",
     "Chain",
+    "Coupling",
     "DivergenceError",
+    "Elementwise",
     "Exp",
     "Fit",
     "Flow",
+    "Householder",
     "Inverse",
+    "LULinear",
     "LeakyReLU",
     "Logistic",
     "LogisticMixture",
+    "MLP",
     "NormalCDF",
+    "Permutation",
+    "Planar",
+    "Radial",
     "RationalQuadraticSpline",
     "Shift",
     "Sigmoid",
@@ -49,17 +68,31 @@ __all__ = [
     "Softplus",
     "StandardNormal",
     "Tanh",
+    "Training",
+    "TriangularAffine",
     "Uniform",
     "fit",
     "gradient_ascent",
+    "maf",
+    "realnvp",
+    "spline_flow",
 ]
 
 # The imports above once more, for `__getattr__`: type checkers read those, Python runs these.
 _NAMES = {
+    "architectures": ("maf", "realnvp", "spline_flow"),
+    "training": ("Training",),
     "bijection": ("Bijection", "Chain", "Inverse"),
+    "planar": ("Planar", "Radial"),
+    "linear": ("Householder", "LULinear", "Permutation", "TriangularAffine"),
+    "coupling": ("Coupling",),
+    "conditioner": ("MLP",),
+    "autoregressive": ("Autoregressive",),
     "distributions": ("Logistic", "StandardNormal", "Uniform"),
     "elementwise": (
         "Affine",
+        "BoundedAffine",
+        "Elementwise",
         "Exp",
         "LeakyReLU",
         "NormalCDF",

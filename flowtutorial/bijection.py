@@ -9,40 +9,56 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from types import SimpleNamespace
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Protocol, Self
 
 import numpy as np
 
-from .blocks import Array, as_real, is_traced
+from .blocks import Array, as_real, as_vectors, is_traced
+from .parameters import Parametrised, gathered
 
 Interval = tuple[float, float]
-# Derivatives of L with respect to x and to each parameter, from the derivative of L with respect
-# to z, where L is what comes before plus the log-determinant.
-Pullback = Callable[[Array], tuple[Array, list[Array]]]
+
+
+class Pullback(Protocol):
+    """What carries derivatives back through a map `v = f(u; θ)`.
+
+    For `L = l(v) + log|det ∂v/∂u|` it returns `∂L/∂u` and the list of `∂L/∂θ` at fixed `u`, one
+    array for each trained field: the axes of the observations first, then those of the field; or,
+    `summed`, the field's alone.
+    """
+
+    def __call__(self, bar: Array, summed: bool = False, /) -> tuple[Array, list[Array]]:
+        """Return the derivatives of `L` from `bar = ∂l/∂v`."""
 
 
 @dataclass(frozen=True, eq=False)
-class Bijection(ABC):
-    """An invertible, differentiable map `x = g(z)` with inverse `z = f(x)`, elementwise.
+class Bijection(Parametrised, ABC):
+    """An invertible, differentiable map `x = g(z)` with inverse `z = f(x)`.
 
     A subclass is a frozen dataclass whose fields are its parameters. It writes two methods in
     plain NumPy:
 
-    * `forward_and_log_det(z)`, from base to data, returns `g(z)` and `log|∂g/∂z|`;
-    * `inverse_and_log_det(x)`, from data to base, returns `f(x)` and `log|∂f/∂x|`.
+    * `forward_and_log_det(z)`, from base to data, returns `g(z)` and `log|det ∂g/∂z|`;
+    * `inverse_and_log_det(x)`, from data to base, returns `f(x)` and `log|det ∂f/∂x|`.
 
-    Both return two arrays of the shape of their argument. Parameters are unconstrained: every
-    real value gives a valid map. A field that is not trained says
-    `field(metadata={"static": True})`; a parameter that is not a single number says how many
+    A map of numbers works elementwise, and both results have the shape of the argument. A map of
+    vectors, with `event_ndim = 1`, works on the last axis, which the log-determinant has not.
+    Parameters are unconstrained: every real value gives a valid map. A field that is not trained
+    says `field(metadata={"static": True})`; a parameter that is not a single number says how many
     axes it has, `field(metadata={"ndim": 1})`.
 
     Attributes
     ----------
+    event_ndim : {0, 1}
+        Whether one observation is a number, or a vector.
+    dim : int or None
+        Length of the vectors; None for numbers, or if vectors of any length will do.
+    context_dim : int
+        Length of the context vector that `given` needs; 0 if there is none.
     domain, codomain : tuple of float
-        The open intervals that `g` maps from and to.
+        The open intervals that `g` maps from and to; for vectors, in each coordinate.
     numerical : {None, "forward", "inverse"}
         The direction that has no formula and is solved for numerically, if there is one. What is
         proved and derived is then the other.
@@ -67,98 +83,53 @@ class Bijection(ABC):
     array([-1., -2.])
     """
 
+    event_ndim: ClassVar[int] = 0
+    dim: ClassVar[int | None] = None
+    context_dim: ClassVar[int] = 0
     domain: ClassVar[Interval] = (-np.inf, np.inf)
     codomain: ClassVar[Interval] = (-np.inf, np.inf)
     numerical: ClassVar[str | None] = None
 
     @abstractmethod
     def forward_and_log_det(self, z: Array) -> tuple[Array, Array]:
-        """Return `x = g(z)` and `log|∂g/∂z|`, both of the shape of `z`."""
+        """Return `x = g(z)` and `log|det ∂g/∂z|`."""
 
     @abstractmethod
     def inverse_and_log_det(self, x: Array) -> tuple[Array, Array]:
-        """Return `z = f(x)` and `log|∂f/∂x|`, both of the shape of `x`."""
+        """Return `z = f(x)` and `log|det ∂f/∂x|`."""
 
     def forward(self, z: Array) -> Array:
-        """Return `x = g(z)`, from base to data. `TypeError` if `z` does not hold real numbers."""
-        z = as_real(z, "z")
+        """Return `x = g(z)`, from base to data.
+
+        `TypeError` if `z` does not hold real numbers, `ValueError` if its last axis does not fit.
+        """
+        z = self.as_event(z, "z")
         return in_type_of(z, self.forward_and_log_det(z)[0])
 
     def inverse(self, x: Array) -> Array:
-        """Return `z = f(x)`, from data to base. `TypeError` if `x` does not hold real numbers."""
-        x = as_real(x, "x")
+        """Return `z = f(x)`, from data to base.
+
+        `TypeError` if `x` does not hold real numbers, `ValueError` if its last axis does not fit.
+        """
+        x = self.as_event(x, "x")
         return in_type_of(x, self.inverse_and_log_det(x)[0])
 
-    # -- parameters ------------------------------------------------------------------------------
+    def as_event(self, value: Array, name: str) -> Array:
+        """Return `value` as an array of real numbers on which this bijection can act."""
+        value = as_real(value, name)
+        return as_vectors(value, self.dim, name) if self.event_ndim else value
 
-    def trained_fields(self) -> dict[str, Any]:
-        """Return name and value of each field that is trained, in the order of the class."""
-        return {
-            field.name: getattr(self, field.name)
-            for field in dataclasses.fields(self)
-            if not field.metadata.get("static", False)
+    def given(self, context: Array) -> Self:
+        """Return this bijection with `context` put into every conditioner that takes one."""
+        parts = {
+            name: tuple(part.given(context) for part in value)
+            if isinstance(value, tuple)
+            else value.given(context)
+            for name, value in self.trained_fields().items()
+            if isinstance(value, Bijection)
+            or (isinstance(value, tuple) and any(isinstance(part, Bijection) for part in value))
         }
-
-    @property
-    def params(self) -> np.ndarray:
-        """All parameters as one vector: order of application, then of fields, then C order."""
-        return np.array([value for _, value in _numbers(self)], dtype=np.float64)
-
-    @property
-    def param_names(self) -> tuple[str, ...]:
-        """A name for each entry of `params`; a name that comes again is numbered from 2."""
-        seen: dict[str, int] = {}
-        names = []
-        for name, _ in _numbers(self):
-            seen[name] = seen.get(name, 0) + 1
-            names.append(name if seen[name] == 1 else f"{name}_{seen[name]}")
-        return tuple(names)
-
-    def with_params(self, params: Array) -> Self:
-        """Return the same bijection with the parameters of the vector `params`.
-
-        Raises
-        ------
-        ValueError
-            If `params` has not the length of `self.params`.
-        """
-        numbers = iter(self._checked(params))
-        made: Self = self._rebuild(lambda old: _refill(old, numbers), dataclasses.replace)
-        return made
-
-    def bundle(self, params: Array) -> SimpleNamespace:
-        """Return the vector `params` as a namespace with the fields of this bijection.
-
-        A gradient comes in this form: `flow.gradient(x).shift`.
-        """
-        numbers = iter(self._checked(params))
-        made: SimpleNamespace = self._rebuild(
-            lambda old: _refill(old, numbers), lambda _, **fields: SimpleNamespace(**fields)
-        )
-        return made
-
-    def _checked(self, params: Array) -> list[float]:
-        expected = len(self.param_names)
-        values = np.asarray(params)
-        if values.shape != (expected,):
-            raise ValueError(
-                f"params: expected a vector of length {expected} ({', '.join(self.param_names)}), "
-                f"got shape {values.shape}"
-            )
-        return list(values) if values.dtype == object else as_real(values, "params").tolist()
-
-    def _rebuild(self, leaf: Callable[[Any], Any], make: Callable[..., Any]) -> Any:
-        """Pass every trained number or array through `leaf`; assemble each level with `make`."""
-
-        def rebuilt(value: Any) -> Any:
-            if isinstance(value, Bijection):
-                return value._rebuild(leaf, make)
-            if isinstance(value, tuple):
-                return tuple(rebuilt(part) for part in value)
-            return leaf(value)
-
-        fields = {name: rebuilt(value) for name, value in self.trained_fields().items()}
-        return make(self, **fields)
+        return dataclasses.replace(self, **parts) if parts else self
 
     # -- derivatives -----------------------------------------------------------------------------
 
@@ -172,15 +143,19 @@ class Bijection(ABC):
         """
         return self._derived_pullback(x, "inverse")
 
+    def forward_and_pullback(self, z: Array) -> tuple[Array, Array, Pullback]:
+        """Return `g(z)`, `log|∂g/∂z|` and what carries derivatives back through `g`, likewise."""
+        return self._derived_pullback(z, "forward")
+
     def _derived_pullback(self, x: Array, direction: str) -> tuple[Array, Array, Pullback]:
         from .symbolic.derive import derive  # SymPy is loaded when a first gradient is asked for
 
         d = derive(self, direction)(tuple(self.trained_fields().values()), x)
 
-        def pullback(z_bar: Array) -> tuple[Array, list[Array]]:
-            along_x = z_bar * d.d_value_dx + d.d_log_det_dx
+        def pullback(bar: Array, summed: bool = False) -> tuple[Array, list[Array]]:
+            along_x = bar * d.d_value_dx + d.d_log_det_dx
             along_params = [
-                _with_axes_of(value, z_bar) * value + log_det
+                gathered(with_axes_of(value, bar) * value + log_det, np.ndim(bar), summed)
                 for value, log_det in zip(d.d_value_dparams, d.d_log_det_dparams, strict=True)
             ]
             return along_x, along_params
@@ -205,6 +180,9 @@ class Chain(Bijection):
     ------
     TypeError
         If `parts` is not a sequence of bijections.
+    ValueError
+        If maps of numbers and of vectors are mixed, or of vectors of different lengths, or if a
+        map of vectors takes other values than the one before it gives.
 
     Examples
     --------
@@ -225,6 +203,22 @@ class Chain(Bijection):
             if not isinstance(part, Bijection):
                 raise TypeError(f"parts[{index}]: expected a bijection, got {part!r}")
         object.__setattr__(self, "parts", tuple(self.parts))
+        _check_events(self.parts)
+
+    @property
+    def event_ndim(self) -> int:  # type: ignore[override]
+        """That of every part."""
+        return self.parts[0].event_ndim if self.parts else 0
+
+    @property
+    def dim(self) -> int | None:  # type: ignore[override]
+        """Length of the vectors, as far as a part says it."""
+        return next((part.dim for part in self.parts if part.dim is not None), None)
+
+    @property
+    def context_dim(self) -> int:  # type: ignore[override]
+        """Length of the context, as far as a part takes one."""
+        return max((part.context_dim for part in self.parts), default=0)
 
     def __repr__(self) -> str:
         inner = ", ".join(repr(part) for part in self.parts)
@@ -233,6 +227,8 @@ class Chain(Bijection):
     @property
     def domain(self) -> Interval:  # type: ignore[override]
         """The values that pass through every part, as an open interval."""
+        if self.event_ndim:
+            return self.parts[0].domain
         interval = (-np.inf, np.inf)
         for part in reversed(self.parts):
             interval = image(part.inverse, interval, part.codomain, part.domain)
@@ -241,6 +237,8 @@ class Chain(Bijection):
     @property
     def codomain(self) -> Interval:  # type: ignore[override]
         """Where the values of `domain` arrive, as an open interval."""
+        if self.event_ndim:
+            return self.parts[-1].codomain
         interval = self.domain
         for part in self.parts:
             interval = image(part.forward, interval, part.domain, part.codomain)
@@ -248,7 +246,7 @@ class Chain(Bijection):
 
     def forward_and_log_det(self, z: Array) -> tuple[Array, Array]:
         """Return `g_K(… g₁(z))` and the sum of the parts' log-determinants."""
-        total = np.zeros_like(z)
+        total = zero_log_det(z, self.event_ndim)
         for part in self.parts:
             z, log_det = part.forward_and_log_det(z)
             total = total + log_det
@@ -256,7 +254,7 @@ class Chain(Bijection):
 
     def inverse_and_log_det(self, x: Array) -> tuple[Array, Array]:
         """Return `f₁(… f_K(x))` and the sum of the parts' inverse log-determinants."""
-        total = np.zeros_like(x)
+        total = zero_log_det(x, self.event_ndim)
         for part in reversed(self.parts):
             x, log_det = part.inverse_and_log_det(x)
             total = total + log_det
@@ -264,20 +262,37 @@ class Chain(Bijection):
 
     def inverse_and_pullback(self, x: Array) -> tuple[Array, Array, Pullback]:
         """As for every bijection; derivatives travel back from the base to the data."""
-        total, pullbacks = np.zeros_like(x), []
+        total, pullbacks = zero_log_det(x, self.event_ndim), []
         for part in reversed(self.parts):
             x, log_det, part_pullback = part.inverse_and_pullback(x)
             total = total + log_det
             pullbacks.append(part_pullback)
 
-        def pullback(z_bar: Array) -> tuple[Array, list[Array]]:
+        def pullback(bar: Array, summed: bool = False) -> tuple[Array, list[Array]]:
             collected: list[Array] = []
             for part_pullback in reversed(pullbacks):  # the first part stands next to the base
-                z_bar, along_params = part_pullback(z_bar)
+                bar, along_params = part_pullback(bar, summed)
                 collected += along_params
-            return z_bar, collected
+            return bar, collected
 
         return x, total, pullback
+
+    def forward_and_pullback(self, z: Array) -> tuple[Array, Array, Pullback]:
+        """As for every bijection; derivatives travel back from the data to the base."""
+        total, pullbacks = zero_log_det(z, self.event_ndim), []
+        for part in self.parts:
+            z, log_det, part_pullback = part.forward_and_pullback(z)
+            total = total + log_det
+            pullbacks.append(part_pullback)
+
+        def pullback(bar: Array, summed: bool = False) -> tuple[Array, list[Array]]:
+            collected: list[Array] = []
+            for part_pullback in reversed(pullbacks):
+                bar, along_params = part_pullback(bar, summed)
+                collected = along_params + collected  # the vector keeps the order of the parts
+            return bar, collected
+
+        return z, total, pullback
 
 
 @dataclass(frozen=True, eq=False)
@@ -308,6 +323,21 @@ class Inverse(Bijection):
         return f"Inverse({self.bijection!r})"
 
     @property
+    def event_ndim(self) -> int:  # type: ignore[override]
+        """That of `bijection`."""
+        return self.bijection.event_ndim
+
+    @property
+    def dim(self) -> int | None:  # type: ignore[override]
+        """That of `bijection`."""
+        return self.bijection.dim
+
+    @property
+    def context_dim(self) -> int:  # type: ignore[override]
+        """That of `bijection`."""
+        return self.bijection.context_dim
+
+    @property
     def domain(self) -> Interval:  # type: ignore[override]
         """The codomain of `bijection`."""
         return self.bijection.codomain
@@ -326,29 +356,81 @@ class Inverse(Bijection):
         return self.bijection.forward_and_log_det(x)
 
     def inverse_and_pullback(self, x: Array) -> tuple[Array, Array, Pullback]:
-        """As for every bijection, through the forward direction of `bijection`."""
-        inner = self.bijection
-        if isinstance(inner, Inverse):
-            return inner.bijection.inverse_and_pullback(x)
-        if not isinstance(inner, Chain):
-            return inner._derived_pullback(x, "forward")
-        total, pullbacks = np.zeros_like(x), []
-        for part in inner.parts:
-            x, log_det, part_pullback = Inverse(part).inverse_and_pullback(x)
-            total = total + log_det
-            pullbacks.append(part_pullback)
+        """Return what `bijection.forward_and_pullback` returns."""
+        return self.bijection.forward_and_pullback(x)
 
-        def pullback(z_bar: Array) -> tuple[Array, list[Array]]:
-            collected: list[Array] = []
-            for part_pullback in reversed(pullbacks):
-                z_bar, along_params = part_pullback(z_bar)
-                collected = along_params + collected  # the vector keeps the order of the parts
-            return z_bar, collected
-
-        return x, total, pullback
+    def forward_and_pullback(self, z: Array) -> tuple[Array, Array, Pullback]:
+        """Return what `bijection.inverse_and_pullback` returns."""
+        return self.bijection.inverse_and_pullback(z)
 
 
-def _with_axes_of(value: Array, bar: Array) -> Array:
+def zero_log_det(argument: Array, event_ndim: int) -> Array:
+    """Return a 0 for each observation."""
+    return np.zeros_like(argument[..., 0] if event_ndim else argument)
+
+
+def pullback_through_the_other(
+    value: Array, pullback: Pullback, solve_transposed: Callable[[Array], Array]
+) -> Pullback:
+    """Return the pullback of a map from that of its inverse, taken at the map's `value`.
+
+    For `v = f(u; θ)` with inverse `u = g(v; θ)` and Jacobian matrix `J = ∂g/∂v`:
+    `∂L/∂u = J⁻ᵀ(∂l/∂v - ∂log|det J|/∂v)` and `∂L/∂θ = -(∂g/∂θ)ᵀ ∂L/∂u - ∂log|det J|/∂θ`.
+
+    Parameters
+    ----------
+    value : array
+        `v`.
+    pullback : Pullback
+        That of `g`, at `v`.
+    solve_transposed : callable
+        `b -> J⁻ᵀ b`.
+    """
+
+    def back(bar: Array, summed: bool = False) -> tuple[Array, list[Array]]:
+        of_log_det = pullback(np.zeros_like(value), True)[0]
+        along_u = solve_transposed(bar - of_log_det)
+        return along_u, [-part for part in pullback(along_u, summed)[1]]
+
+    return back
+
+
+def _is_same_interval(a: Interval, b: Interval) -> bool:
+    """Whether two intervals are the same, also where they have ends for each coordinate."""
+    return all(bool(np.all(np.equal(x, y))) for x, y in zip(a, b, strict=True))
+
+
+def _check_events(parts: Sequence[Bijection]) -> None:
+    """Check that parts of a chain act on the same kind of observation."""
+    for index, part in enumerate(parts):
+        first = parts[0]
+        if part.event_ndim != first.event_ndim:
+            kinds = ("a map of numbers", "a map of vectors")
+            raise ValueError(
+                f"parts[{index}]: {type(part).__name__} is {kinds[part.event_ndim]} and "
+                f"{type(first).__name__} before it {kinds[first.event_ndim]}; lift the one of "
+                "numbers to vectors with Elementwise(...)"
+            )
+        if not part.event_ndim or index == 0:
+            continue
+        for what in ("dim", "context_dim"):
+            known = [getattr(p, what) for p in parts[:index] if getattr(p, what)]
+            if getattr(part, what) and known and getattr(part, what) != known[0]:
+                kind = "vectors" if what == "dim" else "a context"
+                raise ValueError(
+                    f"parts[{index}]: {type(part).__name__} takes {kind} of length "
+                    f"{getattr(part, what)}, the parts before it of length {known[0]}"
+                )
+        before = parts[index - 1]
+        if not _is_same_interval(before.codomain, part.domain):
+            raise ValueError(
+                f"parts[{index}]: {type(part).__name__} takes values in {part.domain} but "
+                f"{type(before).__name__} before it gives values in {before.codomain}; put maps "
+                "onto an interval together in one Elementwise(Chain((...)))"
+            )
+
+
+def with_axes_of(value: Array, bar: Array) -> Array:
     """Return `bar` with axes of length 1 behind its own, as many as `value` has more."""
     bar = np.asarray(bar)
     return bar.reshape(bar.shape + (1,) * (np.ndim(value) - bar.ndim))
@@ -359,28 +441,6 @@ def in_type_of(source: Array, result: Array) -> Array:
     if is_traced(result) or is_traced(source):
         return result
     return np.asarray(result, dtype=source.dtype)[()]
-
-
-def _numbers(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield every trained number below `value` with the name of its field."""
-    if isinstance(value, Bijection):
-        for field, part in value.trained_fields().items():
-            yield from _numbers(part, field)
-    elif isinstance(value, tuple):
-        for part in value:
-            yield from _numbers(part, name)
-    elif np.ndim(value) == 0:
-        yield name, value
-    else:
-        for index, number in enumerate(np.ravel(value)):
-            yield f"{name}[{index}]", number
-
-
-def _refill(old: Any, numbers: Iterator[float]) -> Any:
-    """Return a number or array of the shape of `old`, filled from `numbers`."""
-    if np.ndim(old) == 0:
-        return next(numbers)
-    return np.array([next(numbers) for _ in range(np.size(old))]).reshape(np.shape(old))
 
 
 def image(

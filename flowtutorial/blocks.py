@@ -14,6 +14,7 @@ import numpy as np
 Array = Any  # an ndarray of floats, or another array type that answers NumPy's ufuncs
 
 BLOCK = 16384  # elements: 128 KiB of float64, so that a formula's temporaries stay in the cache
+ROWS = 1024  # vectors: as many rows of 64 hidden units take 512 KiB
 
 
 def is_traced(value: object) -> bool:
@@ -66,8 +67,26 @@ def as_parameters(value: object, name: str) -> Array:
     return array
 
 
-def as_observations(value: object, name: str) -> Array:
-    """Return data for a fit: one dimension, real, finite and not empty.
+def as_vectors(array: Array, dim: int | None, name: str) -> Array:
+    """Return an array of vectors on the last axis.
+
+    Raises
+    ------
+    ValueError
+        If there is no last axis, or it has not the length `dim`.
+    """
+    if array.ndim == 0:
+        raise ValueError(f"{name}: expected vectors on the last axis, got a single number")
+    if dim is not None and array.shape[-1] != dim:
+        raise ValueError(
+            f"{name}: expected vectors of length {dim} on the last axis, got an array of shape "
+            f"{array.shape}"
+        )
+    return array
+
+
+def as_observations(value: object, name: str, event_ndim: int = 0) -> Array:
+    """Return data for a fit: real, finite and not empty; numbers (n,), or vectors (n, D).
 
     Raises
     ------
@@ -89,7 +108,7 @@ def as_observations(value: object, name: str) -> Array:
             f"infinite, the first is {name}[{index}] = {array[first]}; remove them first, for "
             f"example with {name}[numpy.isfinite({name})]"
         )
-    return array.reshape(-1)
+    return array.reshape(-1, array.shape[-1]) if event_ndim else array.reshape(-1)
 
 
 def as_generator(rng: object) -> np.random.Generator:
@@ -103,12 +122,12 @@ def as_generator(rng: object) -> np.random.Generator:
     raise TypeError(f"rng: expected numpy.random.default_rng(seed) or an integer seed, got {rng!r}")
 
 
-def as_count(value: object, name: str) -> int:
-    """Return `value` as a number of things: an integer that is not negative."""
+def as_count(value: object, name: str, least: int = 0) -> int:
+    """Return `value` as a number of things: an integer that is at least `least`."""
     if not isinstance(value, int | np.integer) or isinstance(value, bool):
         raise TypeError(f"{name}: expected an integer, got {value!r}")
-    if value < 0:
-        raise ValueError(f"{name}: expected 0 or more, got {value}")
+    if value < least:
+        raise ValueError(f"{name}: expected {least} or more, got {value}")
     return int(value)
 
 
@@ -129,3 +148,27 @@ def map_blocks(function: Callable[[Array], Array], x: Array) -> Array:
         for source, target in blocks:
             target[...] = function(source)
     return out
+
+
+def map_rows(function: Callable[..., Array], x: Array, context: Array | None = None) -> Array:
+    """Apply a function of vectors to the last axis of `x`, block by block, in the type of `x`.
+
+    Parameters
+    ----------
+    function : callable
+        `function(rows)` or, with a context, `function(rows, rows of the context)`, for an array of
+        shape (m, D); the result has the same first axis.
+    x : array of shape (..., D)
+    context : array of shape (..., C), optional
+        Its leading axes broadcast with those of `x`.
+    """
+    whole = [x] if context is None else [x, context]
+    lead = np.broadcast_shapes(*(part.shape[:-1] for part in whole))
+    n = int(np.prod(lead))
+    rows = [np.broadcast_to(p, (*lead, p.shape[-1])).reshape(n, p.shape[-1]) for p in whole]
+    first = np.asarray(function(*(part[:ROWS] for part in rows)), dtype=x.dtype)
+    out = np.empty((n, *first.shape[1:]), dtype=x.dtype)
+    out[:ROWS] = first
+    for start in range(ROWS, n, ROWS):
+        out[start : start + ROWS] = function(*(part[start : start + ROWS] for part in rows))
+    return out.reshape(*lead, *first.shape[1:])[()]

@@ -12,7 +12,7 @@ from typing import ClassVar, Protocol, runtime_checkable
 import numpy as np
 
 from .bijection import Interval
-from .blocks import Array
+from .blocks import Array, as_count
 from .elementwise import HALF_LOG_2PI, log_sigmoid
 
 
@@ -29,24 +29,51 @@ class Distribution(Protocol):
 
 @dataclass(frozen=True)
 class StandardNormal:
-    """The normal distribution N(0, 1), `log φ(z) = -½z² - ½ log 2π`.
+    """The normal distribution N(0, 1), `log φ(z) = -½z² - ½ log 2π`, or N(0, I) of vectors.
+
+    Of vectors, on the last axis, `log φ(z) = -½‖z‖² - ½ D log 2π`.
+
+    Parameters
+    ----------
+    dim : int, optional
+        Length of the vectors; by default an observation is a number.
 
     Examples
     --------
     >>> StandardNormal().log_prob(np.array([0.0, 1.0])).round(4)
     array([-0.9189, -1.4189])
+    >>> StandardNormal(2).log_prob(np.array([[0.0, 1.0]])).round(4)
+    array([-2.3379])
     """
 
     support: ClassVar[Interval] = (-np.inf, np.inf)
+    dim: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.dim is not None:
+            as_count(self.dim, "dim", 1)
+
+    def __repr__(self) -> str:
+        return f"StandardNormal({'' if self.dim is None else self.dim})"
+
+    @property
+    def event_ndim(self) -> int:
+        """Whether one observation is a number (0) or a vector (1)."""
+        return 0 if self.dim is None else 1
 
     @np.errstate(over="ignore")
     def log_prob(self, z: Array) -> Array:
-        """Return `-½z² - ½ log 2π`."""
-        return -0.5 * z * z - HALF_LOG_2PI
+        """Return `-½z² - ½ log 2π`, of vectors its sum over the coordinates."""
+        each = -0.5 * z * z - HALF_LOG_2PI
+        return each if self.dim is None else np.sum(each, axis=-1)
+
+    def score(self, z: Array) -> Array:
+        """Return `∂ log φ/∂z = -z`."""
+        return -z
 
     def sample(self, n: int, rng: np.random.Generator) -> Array:
         """Return `n` independent draws."""
-        return rng.standard_normal(n)
+        return rng.standard_normal(n if self.dim is None else (n, self.dim))
 
     def cdf(self, z: Array) -> Array:
         """Return `Φ(z)`, the probability of a value up to `z`."""

@@ -7,13 +7,14 @@ and 4 derive them, and prove them from this very code.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 import numpy as np
 
 from .bijection import Bijection, Interval, Pullback
 from .blocks import Array, is_traced
+from .parameters import gathered
 
 HALF_LOG_2PI = float(0.5 * np.log(2.0 * np.pi))
 
@@ -268,8 +269,8 @@ class NormalCDF(Bijection):
         """
         z, log_det = self.inverse_and_log_det(x)
 
-        def pullback(z_bar: Array) -> tuple[Array, list[Array]]:
-            along_z = z_bar + z
+        def pullback(bar: Array, summed: bool = False) -> tuple[Array, list[Array]]:
+            along_z = bar + z
             with np.errstate(over="ignore", invalid="ignore"):
                 return np.where(along_z == 0.0, 0.0, along_z * np.exp(log_det)), []
 
@@ -377,3 +378,156 @@ class SinhArcsinh(Bijection):
         p, q = np.expm1(-2.0 * u), np.expm1(-2.0 * a)
         stretch = self.log_tailweight + (u - a) + np.log1p((p - q) / (2.0 + q))
         return np.where(end, limit, stretch)
+
+
+@dataclass(frozen=True, eq=False)
+class BoundedAffine(Bijection):
+    """An affine map whose scale stays within bounds, for couplings far from the data.
+
+    With `s = bound tanh(raw_scale/bound)`, which is close to `raw_scale` where that is small:
+
+    ========  ==========================  ===================
+    forward   `x = shift + exp(s) z`      `log|∂x/∂z| = s`
+    inverse   `z = (x - shift) exp(-s)`   `log|∂z/∂x| = -s`
+    ========  ==========================  ===================
+
+    Dinh et al. (2017), section 4.1, bound the scales of RealNVP in this way. Domain and codomain:
+    the real line.
+
+    Parameters
+    ----------
+    shift, raw_scale : float
+    bound : float
+        The largest `|s|`; not trained.
+
+    Examples
+    --------
+    >>> BoundedAffine(0.0, 1e6, bound=np.log(3.0)).forward([1.0, 2.0]).round(12)
+    array([3., 6.])
+    """
+
+    shift: float
+    raw_scale: float
+    bound: float = field(default=2.0, metadata={"static": True})
+
+    def __post_init__(self) -> None:
+        if not self.bound > 0.0:
+            raise ValueError(f"bound: expected a positive number, got {self.bound!r}")
+
+    def _log_scale(self) -> Array:
+        return self.bound * np.tanh(self.raw_scale / self.bound)
+
+    def forward_and_log_det(self, z: Array) -> tuple[Array, Array]:
+        """Return `shift + exp(s) z` and `s`."""
+        s = self._log_scale()
+        x = self.shift + np.exp(s) * z
+        return x, np.zeros_like(x) + s
+
+    def inverse_and_log_det(self, x: Array) -> tuple[Array, Array]:
+        """Return `(x - shift) exp(-s)` and `-s`."""
+        s = self._log_scale()
+        z = (x - self.shift) * np.exp(-s)
+        return z, np.zeros_like(z) - s
+
+
+@dataclass(frozen=True, eq=False)
+class Elementwise(Bijection):
+    """Lift bijections of numbers to vectors: each coordinate goes through one of them.
+
+    Log-determinants of the coordinates add: the Jacobian matrix is diagonal.
+
+    Parameters
+    ----------
+    bijection : Bijection, or a tuple of them
+        One for all coordinates, with the same parameters, or one for each.
+
+    Raises
+    ------
+    TypeError
+        If it is something else.
+    ValueError
+        If it is already a map of vectors.
+
+    Examples
+    --------
+    >>> g = Elementwise((Exp(), Affine(1.0, 0.0)))
+    >>> g.forward([0.0, 5.0])
+    array([1., 6.])
+    """
+
+    event_ndim: ClassVar[int] = 1
+    bijection: Bijection | tuple[Bijection, ...]
+
+    def __post_init__(self) -> None:
+        parts = self.bijection if isinstance(self.bijection, tuple) else (self.bijection,)
+        if not parts:
+            raise ValueError("bijection: expected one for each coordinate, got an empty tuple")
+        for part in parts:
+            if not isinstance(part, Bijection):
+                raise TypeError(f"bijection: expected a bijection or a tuple, got {part!r}")
+            if part.event_ndim:
+                raise ValueError(
+                    f"bijection: {part!r} is already a map of vectors; put it into a Chain as it is"
+                )
+
+    @property
+    def dim(self) -> int | None:  # type: ignore[override]
+        """Length of the vectors, if there is one bijection for each coordinate."""
+        return len(self.bijection) if isinstance(self.bijection, tuple) else None
+
+    @property
+    def domain(self) -> Any:  # type: ignore[override]
+        """That of each coordinate."""
+        return self._intervals("domain")
+
+    @property
+    def codomain(self) -> Any:  # type: ignore[override]
+        """That of each coordinate."""
+        return self._intervals("codomain")
+
+    def _intervals(self, name: str) -> Any:
+        if not isinstance(self.bijection, tuple):
+            return getattr(self.bijection, name)
+        intervals = [getattr(part, name) for part in self.bijection]
+        if all(interval == intervals[0] for interval in intervals):
+            return intervals[0]
+        return tuple(np.array(ends) for ends in zip(*intervals, strict=True))
+
+    def forward_and_log_det(self, z: Array) -> tuple[Array, Array]:
+        """Return the coordinates' images and the sum of their log-derivatives."""
+        x, log_det, _ = self._each(z, "forward_and_log_det")
+        return x, log_det
+
+    def inverse_and_log_det(self, x: Array) -> tuple[Array, Array]:
+        """Return the coordinates' pre-images and the sum of their log-derivatives."""
+        z, log_det, _ = self._each(x, "inverse_and_log_det")
+        return z, log_det
+
+    def forward_and_pullback(self, z: Array) -> tuple[Array, Array, Pullback]:
+        """As for every bijection, coordinate by coordinate."""
+        return self._each(z, "forward_and_pullback")
+
+    def inverse_and_pullback(self, x: Array) -> tuple[Array, Array, Pullback]:
+        """As for every bijection, coordinate by coordinate."""
+        return self._each(x, "inverse_and_pullback")
+
+    def _each(self, v: Array, method: str) -> tuple[Array, Array, Pullback]:
+        axis = np.ndim(v) - 1
+        if not isinstance(self.bijection, tuple):
+            value, log_det, *through = getattr(self.bijection, method)(v)
+
+            def of_all(bar: Array, summed: bool = False) -> tuple[Array, list[Array]]:
+                along, fields = through[0](bar)
+                fields = [np.sum(part, axis=axis) for part in fields]
+                return along, [gathered(part, axis, summed) for part in fields]
+
+            return value, np.sum(log_det, axis=-1), of_all
+        results = [getattr(part, method)(v[..., i]) for i, part in enumerate(self.bijection)]
+
+        def of_each(bar: Array, summed: bool = False) -> tuple[Array, list[Array]]:
+            pulled = [through(bar[..., i], summed) for i, (_, _, through) in enumerate(results)]
+            along = np.stack([along for along, _ in pulled], axis=-1)
+            return along, [part for _, fields in pulled for part in fields]
+
+        value, log_det = (np.stack([r[k] for r in results], axis=-1) for k in (0, 1))
+        return value, np.sum(log_det, axis=-1), of_each

@@ -6,6 +6,8 @@ it. Everything else is the door in front of it: types, the support, long arrays,
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any, Self
@@ -15,27 +17,34 @@ import numpy as np
 from .bijection import Bijection, Interval, image
 from .blocks import (
     BLOCK,
+    ROWS,
     Array,
     as_count,
     as_generator,
     as_observations,
     as_real,
+    as_vectors,
     is_traced,
     map_blocks,
+    map_rows,
 )
 from .distributions import Distribution
+from .parameters import Parametrised
 
 
 @dataclass(frozen=True, eq=False)
 class Flow:
     """The distribution of `x = g(z)` when `z` has the base density.
 
-    `log p_X(x) = log p_Z(f(x)) + log|∂f/∂x|` with `f = g⁻¹` (Papamakarios et al. 2021, equation 3).
+    `log p_X(x) = log p_Z(f(x)) + log|det ∂f/∂x|` with `f = g⁻¹` (Papamakarios et al. 2021,
+    equation 3). With a map of numbers every entry of an array is an observation; with a map of
+    vectors every row, on the last axis. A bijection whose conditioners take a context makes the
+    flow conditional: `context` then is a vector, or one for each observation.
 
     Parameters
     ----------
     base : Distribution
-        Any object with `log_prob(z)` and `sample(n, rng)`.
+        Any object with `log_prob(z)` and `sample(n, rng)`; of vectors if the bijection is one.
     bijection : Bijection
         The map `g` from base to data; its parameters are those of the flow.
 
@@ -45,7 +54,7 @@ class Flow:
         If `base` or `bijection` is of another kind, or a parameter is not a real number.
     ValueError
         If a parameter is not finite, or has the wrong number of axes, or the bijection is not
-        defined on all values of the base.
+        defined on all values of the base, or one is about numbers and the other about vectors.
 
     Examples
     --------
@@ -70,18 +79,56 @@ class Flow:
             raise TypeError(
                 f"bijection: expected a bijection, such as Shift(0.0), got {self.bijection!r}"
             )
+        self._check_events()
         if _check_parameters(self.bijection):
             self._check_domain()
+
+    def _check_events(self) -> None:
+        of_base, of_map = getattr(self.base, "event_ndim", 0), self.bijection.event_ndim
+        if of_base != of_map:
+            advice = (
+                "lift the bijection with Elementwise(...)"
+                if of_base
+                else f"use a base of vectors, such as StandardNormal({self.bijection.dim or 2})"
+            )
+            kinds = ("numbers", "vectors")
+            raise ValueError(
+                f"base: {self.base!r} is a distribution of {kinds[of_base]}, and the bijection "
+                f"{type(self.bijection).__name__} a map of {kinds[of_map]}; {advice}"
+            )
+        length, dim = getattr(self.base, "dim", None), self.bijection.dim
+        if length is not None and dim is not None and length != dim:
+            raise ValueError(
+                f"base: {self.base!r} makes vectors of length {length}, and the bijection takes "
+                f"vectors of length {dim}"
+            )
 
     def _check_domain(self) -> None:
         low, high = self.bijection.domain
         first, last = getattr(self.base, "support", (-np.inf, np.inf))
-        if not (low <= first and last <= high):
+        if not (np.all(low <= first) and np.all(last <= high)):
+            shown = f"({low:g}, {high:g})" if np.ndim(low) == 0 else f"({low}, {high})"
             raise ValueError(
-                f"bijection: {self.bijection!r} takes values in ({low:g}, {high:g}) but the base "
+                f"bijection: {self.bijection!r} takes values in {shown} but the base "
                 f"{self.base!r} has values in ({first:g}, {last:g}); begin the chain with a map "
                 "into that interval, or choose another base"
             )
+
+    @property
+    def event_ndim(self) -> int:
+        """Whether one observation is a number (0) or a vector (1)."""
+        return self.bijection.event_ndim
+
+    @property
+    def dim(self) -> int | None:
+        """Length of the vectors; None if an observation is a number."""
+        length: int | None = getattr(self.base, "dim", None)
+        return self.bijection.dim if length is None else length
+
+    @property
+    def context_dim(self) -> int:
+        """Length of the context; 0 for a flow that is not conditional."""
+        return self.bijection.context_dim
 
     # -- density and samples -----------------------------------------------------------------------
 
@@ -89,32 +136,80 @@ class Flow:
         z, log_det = self.bijection.inverse_and_log_det(x)
         return self.base.log_prob(z) + log_det
 
-    def log_prob(self, x: Array) -> Array:
-        """Return `log p(x)`, of the shape and floating-point type of `x`.
+    def log_prob(self, x: Array, context: Array | None = None) -> Array:
+        """Return `log p(x)`, or `log p(x | context)`, in the floating-point type of `x`.
 
-        Outside the open interval onto which the bijection maps, and at ±∞, the result is `-∞`; at
-        NaN it is NaN, there alone. A traced `x` gives the formula.
+        Of numbers it has the shape of `x`, of vectors that without the last axis. Outside the open
+        interval onto which the bijection maps, and at ±∞, the result is `-∞`; at NaN it is NaN,
+        there alone. A traced `x` gives the formula.
+
+        Parameters
+        ----------
+        x : array
+            Numbers, or vectors on the last axis.
+        context : array of shape (..., C), optional
+            For a conditional flow: one vector, or one for each observation.
 
         Raises
         ------
         TypeError
-            If `x` does not hold real numbers.
+            If `x` or `context` does not hold real numbers.
+        ValueError
+            If vectors have the wrong length, or a context is missing, or not wanted.
         """
-        x = as_real(x, "x")
+        x, context = self._event(x, "x"), self.as_context(context)
         if is_traced(x):
-            return self._formula(x)
+            return self._given(context)._formula(x)
+        if not self.event_ndim:
+            return map_blocks(self._log_prob, x)
+        if context is None:
+            return map_rows(self._log_prob, x)
+        _check_broadcast(x, context)
+        return map_rows(lambda rows, given: self._given(given)._log_prob(rows), x, context)
+
+    def _log_prob(self, x: Array) -> Array:
+        """Return `log p(x)`, also where a value has no density."""
         low, high = self.bijection.codomain
+        if np.all(low < x.min(initial=np.inf)) and np.all(x.max(initial=-np.inf) < high):
+            return self._formula(x)
+        inside, missing = (x > low) & (x < high), np.isnan(x)
+        if self.event_ndim:
+            inside, missing = inside.all(axis=-1), missing.any(axis=-1)
+        result = self._formula(
+            np.where(inside[..., None] if self.event_ndim else inside, x, np.nan)
+        )
+        return np.where(inside | missing, result, -np.inf)
 
-        def block(x: Array) -> Array:
-            if low < x.min(initial=np.inf) and x.max(initial=-np.inf) < high:
-                return self._formula(x)
-            inside = (x > low) & (x < high)
-            result = self._formula(np.where(inside, x, np.nan))
-            return np.where(inside | np.isnan(x), result, -np.inf)
+    def _event(self, x: Array, name: str) -> Array:
+        """Return `x` as an array of what the flow is about."""
+        x = as_real(x, name)
+        return as_vectors(x, self.dim, name) if self.event_ndim else x
 
-        return map_blocks(block, x)
+    def as_context(self, context: Array | None) -> Array | None:
+        """Return a context as an array of finite numbers; check that it is given where needed."""
+        if not self.context_dim:
+            if context is not None:
+                raise ValueError("context: this flow is not conditional; leave the context out")
+            return None
+        if context is None:
+            raise ValueError(
+                f"context: this flow is conditional; give a context of length {self.context_dim}"
+            )
+        context = as_vectors(as_real(context, "context"), self.context_dim, "context")
+        if not is_traced(context) and not np.isfinite(context).all():
+            raise ValueError("context: expected finite numbers, got NaN or infinite ones")
+        return context
 
-    def sample(self, n: int, rng: np.random.Generator | int) -> Array:
+    def _given(self, context: Array | None) -> Self:
+        """Return the flow for one context, or for one for each observation."""
+        if context is None:
+            return self
+        made = object.__new__(type(self))  # its parts are checked already
+        object.__setattr__(made, "base", self.base)
+        object.__setattr__(made, "bijection", self.bijection.given(context))
+        return made
+
+    def sample(self, n: int, rng: np.random.Generator | int, context: Array | None = None) -> Array:
         """Return `n` independent draws: `g(z)` for `z` from the base.
 
         Parameters
@@ -123,22 +218,41 @@ class Flow:
             How many.
         rng : numpy.random.Generator or int
             A generator, or a seed for a new one.
+        context : array of shape (..., C), optional
+            For a conditional flow; `n` draws for each of its vectors.
+
+        Returns
+        -------
+        array
+            Of shape (n,), or (n, D) for vectors, or (n, ..., D) with the leading axes of the
+            context, so that `log_prob(draws, context)` belongs together.
         """
-        z = as_real(self.base.sample(as_count(n, "n"), as_generator(rng)), "base.sample")
-        return map_blocks(lambda z: self.bijection.forward_and_log_det(z)[0], z)
+        n, rng, context = as_count(n, "n"), as_generator(rng), self.as_context(context)
+        lead = (n,) if context is None else (n, *context.shape[:-1])
+        z = as_real(self.base.sample(int(np.prod(lead)), rng), "base.sample")
+        if not self.event_ndim:
+            return map_blocks(lambda z: self.bijection.forward_and_log_det(z)[0], z)
+        z = z.reshape(*lead, z.shape[-1])
+        if context is None:
+            return map_rows(lambda z: self.bijection.forward_and_log_det(z)[0], z)
+        return map_rows(
+            lambda z, given: self.bijection.given(given).forward_and_log_det(z)[0], z, context
+        )
 
     @property
     def support(self) -> Interval:
-        """The open interval of the values that the flow takes."""
+        """The open interval of the values that the flow takes, of vectors in each coordinate."""
+        if self.event_ndim:
+            return self.bijection.codomain
         support = getattr(self.base, "support", (-np.inf, np.inf))
         g = self.bijection
         return image(g.forward, support, g.domain, g.codomain)
 
     def cdf(self, x: Array) -> Array:
         """Return the probability of a value up to `x`, from the base's `cdf`."""
+        increasing = self.is_increasing()
         x = as_real(x, "x")
         low, high = self.support
-        increasing = self.is_increasing()
 
         def block(x: Array) -> Array:
             inside = (x > low) & (x < high)
@@ -165,6 +279,8 @@ class Flow:
 
     def is_increasing(self) -> bool:
         """Return whether the map increases; asks for two quantiles of the base."""
+        if self.event_ndim:
+            raise TypeError("a flow of vectors has no distribution function of one variable")
         for name in ("cdf", "quantile"):
             if not hasattr(self.base, name):
                 raise TypeError(f"base: {type(self.base).__name__} has no method {name}")
@@ -187,13 +303,15 @@ class Flow:
         """Return the same flow with the parameters of the vector `params`."""
         return type(self)(self.base, self.bijection.with_params(params))
 
-    def log_prob_and_score(self, x: Array) -> tuple[Array, Array]:
+    def log_prob_and_score(self, x: Array, context: Array | None = None) -> tuple[Array, Array]:
         """Return `log p(x; θ)` and `∂ log p(x; θ)/∂θ` for each observation.
 
         Parameters
         ----------
-        x : array of shape (n,)
+        x : array of shape (n,), or (n, D) for vectors
             Finite data.
+        context : array of shape (C,) or (n, C), optional
+            For a conditional flow.
 
         Returns
         -------
@@ -201,42 +319,118 @@ class Flow:
         score : array of shape (n, k)
             For the `k` entries of `params`.
         """
-        x = as_observations(x, "x")
-        return self._log_prob_and_score(x)
+        x = self.observations(x)
+        return self._given(self.rows_of_context(context, len(x)))._log_prob_and_score(x)
 
-    def _log_prob_and_score(self, x: Array) -> tuple[Array, Array]:
+    def observations(self, x: Array) -> Array:
+        """Return data for a fit, finite and not empty: of shape (n,), or (n, D) for vectors."""
+        return as_observations(self._event(x, "x"), "x", self.event_ndim)
+
+    def rows_of_context(self, context: Array | None, n: int) -> Array | None:
+        """Return a context with one row for each of `n` observations."""
+        context = self.as_context(context)
+        if context is not None and context.shape[:-1] not in ((), (n,)):
+            raise ValueError(
+                f"context: expected one vector, or one for each of {n} observations, got an array "
+                f"of shape {context.shape}"
+            )
+        return None if context is None else np.broadcast_to(context, (n, context.shape[-1]))
+
+    def _pulled(self, x: Array, summed: bool) -> tuple[Array, list[Array]]:
         from .symbolic.derive import score_of
 
         low, high = self.bijection.codomain
         inside = (x > low) & (x < high)
         z, log_det, pullback = self.bijection.inverse_and_pullback(np.where(inside, x, np.nan))
-        _, score = pullback(score_of(self.base, z))
-        log_prob = np.where(inside | np.isnan(x), self.base.log_prob(z) + log_det, -np.inf)
-        columns = [np.reshape(part, (*x.shape, -1)) for part in score]
-        return log_prob, np.concatenate([np.empty((*x.shape, 0)), *columns], axis=-1)
+        _, score = pullback(score_of(self.base, z), summed)
+        missing = np.isnan(x)
+        if self.event_ndim:
+            inside, missing = inside.all(axis=-1), missing.any(axis=-1)
+        log_prob = np.where(inside | missing, self.base.log_prob(z) + log_det, -np.inf)
+        return log_prob, score
 
-    def gradient(self, x: Array) -> SimpleNamespace:
+    def _log_prob_and_score(self, x: Array) -> tuple[Array, Array]:
+        log_prob, score = self._pulled(x, summed=False)
+        columns = [np.reshape(part, (len(x), -1)) for part in score]
+        return log_prob, np.concatenate([np.empty((len(x), 0)), *columns], axis=-1)
+
+    def _log_prob_and_slope(self, x: Array) -> tuple[float, Array]:
+        """Return `Σ log p(x; θ)` and its derivative by the vector of parameters."""
+        log_prob, score = self._pulled(x, summed=True)
+        return float(log_prob.sum()), np.concatenate([np.empty(0), *map(np.ravel, score)])
+
+    def blocks(self, x: Array, context: Array | None) -> Iterator[tuple[Self, Array]]:
+        """Yield observations block by block, each with the flow for its context."""
+        rows = ROWS if self.event_ndim else BLOCK
+        for start in range(0, len(x), rows):
+            part = slice(start, start + rows)
+            yield self._given(None if context is None else context[part]), x[part]
+
+    def gradient(self, x: Array, context: Array | None = None) -> SimpleNamespace:
         """Return `∂/∂θ` of the mean log-likelihood, as a bundle with the bijection's fields.
 
         Parameters
         ----------
         x : array
             Finite data.
+        context : array of shape (C,) or (n, C), optional
+            For a conditional flow.
 
         Raises
         ------
         TypeError, ValueError
-            If `x` is not real, is empty, or has NaN or infinite values.
+            If `x` is not real, is empty, or has NaN or infinite values, or the context does not
+            fit.
         """
-        x = as_observations(x, "x")
-        total = sum(
-            self._log_prob_and_score(x[start : start + BLOCK])[1].sum(axis=0)
-            for start in range(0, x.size, BLOCK)
-        )
-        return self.bijection.bundle(total / x.size)
+        x = self.observations(x)
+        blocks = self.blocks(x, self.rows_of_context(context, len(x)))
+        total = sum(flow._log_prob_and_slope(part)[1] for flow, part in blocks)
+        return self.bijection.bundle(total / len(x))
+
+    # -- on disk -----------------------------------------------------------------------------------
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the flow to one `.npz` file, arrays and a description, without pickle.
+
+        The file is replaced as a whole, or left as it was. `storage` has the format.
+        """
+        from .storage import save
+
+        save(self, path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], classes: tuple[type, ...] = ()) -> Flow:
+        """Return the flow that `save` wrote.
+
+        Parameters
+        ----------
+        path : path
+        classes : tuple of type
+            Your own bijections and distributions in it; those of the package are known.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
+        ValueError
+            If it is damaged, of another kind, of a newer format, or has a class that is not known.
+        """
+        from .storage import load
+
+        return load(path, classes)
 
 
-def _check_parameters(bijection: Bijection) -> bool:
+def _check_broadcast(x: Array, context: Array) -> None:
+    try:
+        np.broadcast_shapes(x.shape[:-1], context.shape[:-1])
+    except ValueError as error:
+        raise ValueError(
+            f"context: its shape {context.shape} does not go with that of x, {x.shape}; give one "
+            "vector, or one for each observation"
+        ) from error
+
+
+def _check_parameters(bijection: Parametrised) -> bool:
     """Check every trained field; return whether all are numbers (and none is traced)."""
     from dataclasses import fields
 
@@ -247,7 +441,7 @@ def _check_parameters(bijection: Bijection) -> bool:
         value: Any = getattr(bijection, field.name)
         where = f"{type(bijection).__name__}.{field.name}"
         for part in value if isinstance(value, tuple) else (value,):
-            if isinstance(part, Bijection):
+            if isinstance(part, Parametrised):
                 numeric &= _check_parameters(part)
             elif is_traced(part):
                 numeric = False

@@ -6,17 +6,22 @@ Newton's method with the curvature read off the scores, which chapter 4 leads up
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import inspect
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .blocks import BLOCK, Array, as_count, as_observations
+from .blocks import Array, as_count
 from .flow import Flow
 from .kinks import Summit, climb_over_kinks
 
+if TYPE_CHECKING:
+    from .training import Training
+
+MANY = 200  # parameters: beyond, a matrix of their products costs more than it gains
 FLAT = 1e-7  # of the largest curvature: what differences of gradients can't tell from none
 
 
@@ -63,7 +68,9 @@ class DivergenceError(ValueError):
         return type(self), (str(self), self.trace)
 
 
-def gradient_ascent(flow: Flow, x: Array, learning_rate: float, steps: int) -> Ascent:
+def gradient_ascent(
+    flow: Flow, x: Array, learning_rate: float, steps: int, context: Array | None = None
+) -> Ascent:
     """Climb the mean log-likelihood: `θ ← θ + γ ∂/∂θ (1/n) Σ log p(x_i; θ)`.
 
     Parameters
@@ -76,6 +83,8 @@ def gradient_ascent(flow: Flow, x: Array, learning_rate: float, steps: int) -> A
         The step size `γ`. Any finite number runs; a negative one descends.
     steps : int
         How many updates.
+    context : array, optional
+        For a conditional flow: one vector, or one for each observation.
 
     Returns
     -------
@@ -97,14 +106,14 @@ def gradient_ascent(flow: Flow, x: Array, learning_rate: float, steps: int) -> A
     >>> gradient_ascent(start, [1.0, 2.0, 3.0], learning_rate=0.5, steps=3).params.ravel()
     array([0.  , 1.  , 1.5 , 1.75])
     """
-    x = _supported(flow, x)
+    x, context = supported(flow, x, context)
     steps = as_count(steps, "steps")
-    rate = _finite_number(learning_rate, "learning_rate")
+    rate = finite_number(learning_rate, "learning_rate")
     params = np.empty((steps + 1, flow.params.size))
     log_likelihood = np.empty(steps + 1)
     for t in range(steps + 1):
         params[t] = flow.params
-        log_likelihood[t], gradient, _ = _mean_log_likelihood(flow, x)
+        log_likelihood[t], gradient = mean_and_slope(flow, x, context)
         if t == steps:
             break
         with np.errstate(over="ignore", invalid="ignore"):  # what comes out is checked next
@@ -152,6 +161,7 @@ class Fit:
     gradient_norm: float
     iterations: int
     _data: Array = field(repr=False)
+    _context: Array | None = field(default=None, repr=False)
     _kink: bool = field(default=False, repr=False)
     _ridge: float = field(default=0.0, repr=False)
 
@@ -179,10 +189,10 @@ class Fit:
         """
         if kind not in ("observed", "opg", "sandwich"):
             raise ValueError(f"kind: expected 'observed', 'opg' or 'sandwich', got {kind!r}")
-        n = self._data.size
+        n = len(self._data)
         if kind == "observed":
             return _inverse_or_nan(self._curvature()) / n
-        outer = _mean_log_likelihood(self.flow, self._data)[2]
+        outer = _mean_log_likelihood(self.flow, self._data, self._context)[2]
         if kind == "opg":
             return _inverse_or_nan(outer + self._ridge * np.eye(len(outer))) / n
         bread = _inverse_or_nan(self._curvature())
@@ -191,7 +201,9 @@ class Fit:
     def _curvature(self) -> Array:
         if self._kink:  # differences of slopes across a kink mean nothing
             return np.full((self.params.size,) * 2, np.nan)
-        return self._ridge * np.eye(self.params.size) - _hessian(self.flow, self._data)
+        return self._ridge * np.eye(self.params.size) - _hessian(
+            self.flow, self._data, self._context
+        )
 
     def __repr__(self) -> str:
         names, errors = self.flow.param_names, self.standard_errors
@@ -199,7 +211,7 @@ class Fit:
         lines = [
             f"{'converged' if self.converged else 'NOT CONVERGED'} after {self.iterations} "
             f"iterations: {self.message}",
-            f"mean log-likelihood {self.log_likelihood:.6f} over {self._data.size} observations",
+            f"mean log-likelihood {self.log_likelihood:.6f} over {len(self._data)} observations",
             f"{'parameter':<{width}}  {'estimate':>12}  {'std. error':>12}",
         ]
         for name, value, error in zip(names, self.params, errors, strict=True):
@@ -213,47 +225,44 @@ class Fit:
 def fit(
     flow: Flow,
     x: Array,
+    context: Array | None = None,
     *,
-    ridge: float = 0.0,
-    tolerance: float = 1e-8,
-    max_iterations: int = 200,
+    method: str | None = None,
     progress: bool | None = None,
-) -> Fit:
+    **options: Any,
+) -> Fit | Training:
     """Find the parameters of largest likelihood.
 
-    Newton's method on the mean log-likelihood `ℓ(θ)`: each step is `δ = B⁻¹ ∇ℓ`, halved until it
-    climbs. Far from the maximum the curvature `B` is the Fisher information of the flow itself
-    (Fisher scoring) and `δᵀBδ` is bounded. Near it `B` is the mean outer product of the scores
-    (Berndt, Hall, Hall and Hausman 1974), which comes with the gradient, and the negative Hessian
-    where outer products converge slowly. Where steps stall beside a kink, as the likelihood of a
-    spline has many, a secant method goes on (`kinks`).
+    With few parameters by Newton's method, which finds the maximum to the last digits and has
+    standard errors: `newton`. With many by Adam on minibatches, until held-out data no longer
+    gain: `train`.
 
     Parameters
     ----------
     flow : Flow
         Where to start.
-    x : array
+    x : array of shape (n,), or (n, D) for vectors
         Finite data; every value must have a positive density under `flow`.
-    ridge : float
-        Subtract `½ ridge |θ - θ_start|²` from the log-likelihood: a normal prior around the start,
-        of variance `1/ridge`. It keeps a spline with many knots from following single data.
-    tolerance : float
-        Stop when the next step would be shorter than this many standard errors.
-    max_iterations : int
-        Give up after so many steps.
+    context : array of shape (C,) or (n, C), optional
+        For a conditional flow.
+    method : {"newton", "adam"}, optional
+        By default Newton's up to 200 parameters.
     progress : bool, optional
         Whether to show a progress bar (needs tqdm). By default, on terminals alone.
+    **options
+        Those of `newton` (`ridge`, `tolerance`, `max_iterations`), or those of `train` (`rng`,
+        `epochs`, `batch_size`, `learning_rate`, `validation`, `patience`).
 
     Returns
     -------
-    Fit
-        Estimates, standard errors, and whether and why it stopped; prints as a table.
+    Fit or Training
+        Estimates, and whether and why it stopped; prints as a table.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument is of the wrong kind; if the data are empty, not finite, or outside the
-        support of `flow`; if the likelihood of the data has no bound.
+        If an argument is of the wrong kind, or an option is not one of the method; if the data are
+        empty, not finite, or outside the support of `flow`; if the likelihood has no bound.
 
     Examples
     --------
@@ -265,22 +274,73 @@ def fit(
     shift                 4          1.54
     log_scale       1.12565         0.354
     """
-    x = _supported(flow, x)
-    if flow.params.size > 1 and np.ptp(x) == 0.0:
-        raise ValueError(
-            f"x: all {x.size} values equal {x[0]:g}, so the likelihood has no bound or no single "
-            "maximum; give data that vary, or fit one parameter alone"
-        )
-    tolerance = _finite_number(tolerance, "tolerance")
+    from .training import train
+
+    methods: dict[str, Callable[..., Any]] = {"newton": newton, "adam": train}
+    if method is None:
+        method = "newton" if flow_of(flow).params.size <= MANY else "adam"
+    if method not in methods:
+        raise ValueError(f"method: expected 'newton' or 'adam', got {method!r}")
+    known = inspect.signature(methods[method]).parameters
+    for name in options:
+        if name not in known:
+            mine = [p for p, info in known.items() if info.kind is info.KEYWORD_ONLY]
+            raise TypeError(
+                f"{name}: not an option of the method {method!r}, which has {', '.join(mine)}"
+            )
+    found: Fit | Training = methods[method](flow, x, context, progress=progress, **options)
+    return found
+
+
+def newton(
+    flow: Flow,
+    x: Array,
+    context: Array | None = None,
+    *,
+    ridge: float = 0.0,
+    tolerance: float = 1e-8,
+    max_iterations: int = 200,
+    progress: bool | None = None,
+) -> Fit:
+    """Find the parameters of largest likelihood by Newton's method.
+
+    On the mean log-likelihood `ℓ(θ)` each step is `δ = B⁻¹ ∇ℓ`, halved until it climbs. Far from
+    the maximum the curvature `B` is the Fisher information of the flow itself (Fisher scoring) and
+    `δᵀBδ` is bounded. Near it `B` is the mean outer product of the scores (Berndt, Hall, Hall and
+    Hausman 1974), which comes with the gradient, and the negative Hessian where outer products
+    converge slowly. Where steps stall beside a kink, as the likelihood of a spline has many, a
+    secant method goes on (`kinks`).
+
+    Parameters
+    ----------
+    flow, x, context, progress
+        As for `fit`.
+    ridge : float
+        Subtract `½ ridge |θ - θ_start|²` from the log-likelihood: a normal prior around the start,
+        of variance `1/ridge`. It keeps a spline with many knots from following single data.
+    tolerance : float
+        Stop when the next step would be shorter than this many standard errors.
+    max_iterations : int
+        Give up after so many steps.
+
+    Returns
+    -------
+    Fit
+        Estimates, standard errors, and whether and why it stopped; prints as a table.
+    """
+    x, context = supported(flow, x, context)
+    if flow.params.size > 1:
+        check_varied(x)
+    tolerance = finite_number(tolerance, "tolerance")
     if tolerance <= 0.0:
         raise ValueError(f"tolerance: expected a positive number, got {tolerance:g}")
-    ridge = _finite_number(ridge, "ridge")
+    ridge = finite_number(ridge, "ridge")
     if ridge < 0.0:
         raise ValueError(f"ridge: expected 0 or a positive number, got {ridge:g}")
-    climb = _Climb(flow, x, ridge)
+    climb = _Climb(flow, x, ridge, context)
     message = f"{as_count(max_iterations, 'max_iterations')} iterations were not enough"
     converged = kink = False
-    with _progress_bar(max_iterations, progress) as bar:
+    with progress_bar(max_iterations, progress) as bar:
         while climb.iterations < max_iterations:
             if climb.distance() <= tolerance:
                 converged = True
@@ -303,12 +363,13 @@ def fit(
     return Fit(
         flow=climb.flow,
         params=climb.flow.params,
-        log_likelihood=_mean_log_likelihood(climb.flow, x)[0],
+        log_likelihood=_mean_log_likelihood(climb.flow, x, context)[0],
         converged=converged,
         message=message,
         gradient_norm=float(np.linalg.norm(climb.gradient)),
         iterations=climb.iterations,
         _data=x,
+        _context=context,
         _kink=kink,
         _ridge=climb.ridge,
     )
@@ -326,14 +387,17 @@ class _Climb:
     RADIUS = 2.0
     PATIENCE = 3  # steps in a row, cut short and gaining next to nothing: Newton is stuck
 
-    def __init__(self, flow: Flow, x: Array, ridge: float = 0.0) -> None:
-        self.x, self.iterations, self.use_hessian, self.cut = x, 0, False, 0
-        self.center, self.ridge, self.patience = flow.params, ridge / x.size, self.PATIENCE
+    def __init__(
+        self, flow: Flow, x: Array, ridge: float = 0.0, context: Array | None = None
+    ) -> None:
+        self.x, self.context = x, context
+        self.iterations, self.use_hessian, self.cut = 0, False, 0
+        self.center, self.ridge, self.patience = flow.params, ridge / len(x), self.PATIENCE
         self._arrive(flow, *self._evaluate(flow))
 
     def _evaluate(self, flow: Flow) -> tuple[float, Array, Array]:
         """Return the objective, its gradient, and its curvature from outer products."""
-        value, gradient, outer = _mean_log_likelihood(flow, self.x)
+        value, gradient, outer = _mean_log_likelihood(flow, self.x, self.context)
         away = flow.params - self.center
         value -= 0.5 * self.ridge * float(away @ away)
         return value, gradient - self.ridge * away, outer + self._ridge_matrix()
@@ -343,14 +407,14 @@ class _Climb:
 
     def _arrive(self, flow: Flow, value: float, gradient: Array, outer: Array) -> None:
         self.flow, self.value, self.gradient = flow, value, gradient
-        self.information = _fisher_information(flow) + self._ridge_matrix()
+        self.information = _fisher_information(flow, self.context) + self._ridge_matrix()
         scoring = _solve(self.information, gradient)
         self.far = not gradient @ scoring < 1.0
         self.curvature = outer
         if self.far:
             self.curvature = self.information
         elif self.use_hessian:
-            hessian = self._ridge_matrix() - _hessian(flow, self.x)
+            hessian = self._ridge_matrix() - _hessian(flow, self.x, self.context)
             self.curvature = hessian if _is_positive(hessian) else self.information
 
     def distance(self) -> float:
@@ -359,7 +423,7 @@ class _Climb:
         missed = np.linalg.norm(self.curvature @ step - self.gradient)
         if missed > 1e-6 * np.linalg.norm(self.gradient):
             return np.inf
-        return float(np.sqrt(max(self.gradient @ step, 0.0) * self.x.size))
+        return float(np.sqrt(max(self.gradient @ step, 0.0) * len(self.x)))
 
     def step(self) -> bool:
         """Take one step uphill; return whether there was one."""
@@ -399,7 +463,7 @@ class _Climb:
         diagonal = np.diag(self.information)
         ridge = np.where(diagonal > 0.0, 1e-3 * diagonal, 1e-3)  # for flat directions
         return climb_over_kinks(
-            objective, self.flow.params, self.information + np.diag(ridge), self.x.size,
+            objective, self.flow.params, self.information + np.diag(ridge), len(self.x),
             tolerance=tolerance, iterations=max_iterations,
         )  # fmt: skip
 
@@ -446,22 +510,48 @@ class _Climb:
 
     def check_bounded(self) -> None:
         """Raise when the density piles up within the spacing of floating-point numbers."""
-        largest = np.abs(self.x).max()
-        spacing = np.spacing(largest if largest > 0.0 else 1.0)
-        if self.value > -np.log(spacing):
-            raise ValueError(
-                f"x: the likelihood of these {self.x.size} values has no bound: the density has "
-                f"narrowed to the spacing of floating-point numbers around them (parameters "
-                f"{self.flow.params}); give data that vary more, or a flow with fewer parameters"
-            )
-        excess = self.flow.log_prob(self.x) + np.log(np.spacing(np.abs(self.x) + spacing))
-        first = int(np.argmax(excess))
-        if excess[first] > 0.0:
-            raise ValueError(
-                f"x: the likelihood of these {self.x.size} values has no bound: the density has "
-                f"narrowed to the spacing of floating-point numbers around x[{first}] = "
-                f"{self.x[first]:g}; start elsewhere, or take fewer components, or a ridge"
-            )
+        check_bounded(self.flow, self.x, self.context, self.value)
+
+
+def check_bounded(flow: Flow, x: Array, context: Array | None, mean: float) -> None:
+    """Refuse a likelihood without bound, seen from where it has led.
+
+    Parameters
+    ----------
+    flow : Flow
+    x, context : array
+    mean : float
+        The mean log-likelihood.
+
+    Raises
+    ------
+    ValueError
+        If the density has narrowed to the spacing of floating-point numbers, around all of the
+        data or around one.
+    """
+    largest = np.abs(x).max(axis=0)
+    spacing = np.spacing(np.where(largest > 0.0, largest, 1.0))
+    kind = f"{len(x)} {'vectors' if flow.event_ndim else 'values'}"
+    if mean > -np.sum(np.log(spacing)):
+        advice = (
+            "leave out columns that are constant or sums of others"
+            if flow.event_ndim
+            else "give data that vary more, or a flow with fewer parameters"
+        )
+        shown = f" (parameters {flow.params})" if flow.params.size <= 12 else ""
+        raise ValueError(
+            f"x: the likelihood of these {kind} has no bound: the density has narrowed to the "
+            f"spacing of floating-point numbers around them{shown}; {advice}"
+        )
+    spacings = np.log(np.spacing(np.abs(x) + spacing))
+    excess = flow.log_prob(x, context) + (spacings.sum(axis=-1) if flow.event_ndim else spacings)
+    first = int(np.argmax(excess))
+    if excess[first] > 0.0:
+        raise ValueError(
+            f"x: the likelihood of these {kind} has no bound: the density has narrowed to the "
+            f"spacing of floating-point numbers around x[{first}] = {x[first]}; start elsewhere, "
+            "or take fewer components, or a ridge"
+        )
 
 
 def _scaled(matrix: Array) -> tuple[Array, Array]:
@@ -486,42 +576,55 @@ def _is_positive(matrix: Array) -> bool:
     return bool(values[0] > 1e-10 * values[-1])
 
 
-def _mean_log_likelihood(flow: Flow, x: Array) -> tuple[float, Array, Array]:
+def _mean_log_likelihood(flow: Flow, x: Array, context: Array | None) -> tuple[float, Array, Array]:
     """Return the mean log-likelihood, its gradient, and the mean outer product of the scores."""
     k = flow.params.size
     value, gradient, outer = 0.0, np.zeros(k), np.zeros((k, k))
-    for start in range(0, x.size, BLOCK):
-        block = x[start : start + BLOCK]
+    for given, block in flow.blocks(x, context):
         with np.errstate(all="ignore"):  # callers check for finite results
-            log_prob, score = flow._log_prob_and_score(block)
+            log_prob, score = given._log_prob_and_score(block)
             value += log_prob.sum()
             gradient += score.sum(axis=0)
             outer += score.T @ score
-    return value / x.size, gradient / x.size, outer / x.size
+    return value / len(x), gradient / len(x), outer / len(x)
 
 
-def _fisher_information(flow: Flow) -> Array:
+def mean_and_slope(flow: Flow, x: Array, context: Array | None) -> tuple[float, Array]:
+    """Return the mean log-likelihood and its gradient."""
+    value, gradient = 0.0, np.zeros(flow.params.size)
+    for given, block in flow.blocks(x, context):
+        with np.errstate(all="ignore"):  # callers check for finite results
+            log_prob, slope = given._log_prob_and_slope(block)
+            value += log_prob
+            gradient += slope
+    return value / len(x), gradient / len(x)
+
+
+def _fisher_information(flow: Flow, context: Array | None) -> Array:
     """Return `E[∂ log p/∂θ (∂ log p/∂θ)ᵀ]` under the flow itself, from a few of its own draws."""
     with np.errstate(all="ignore"):
-        x = flow.sample(256, 0)
-        x = x[np.isfinite(x)]
-        score = flow._log_prob_and_score(x)[1]
+        if context is None:
+            x = flow.sample(256, 0)
+        else:  # contexts from all over the data
+            context = context[np.linspace(0, len(context) - 1, 256).astype(int)]
+            x = flow.sample(1, 0, context)[0]
+        score = flow._given(context)._log_prob_and_score(x)[1]
         score = score[np.isfinite(score).all(axis=1)]
         information: Array = score.T @ score / max(len(score), 1)
     return information if np.isfinite(information).all() else np.eye(flow.params.size)
 
 
-def _hessian(flow: Flow, x: Array) -> Array:
+def _hessian(flow: Flow, x: Array, context: Array | None) -> Array:
     """Return the Hessian of the mean log-likelihood, by central differences of its gradient."""
     params, rows = flow.params, []
-    _, units = _scaled(_fisher_information(flow))
+    _, units = _scaled(_fisher_information(flow, context))
     for j, h in enumerate(np.cbrt(np.finfo(float).eps) * units):
         h = max(h, 1e-10 * abs(params[j]))
         up, down = params.copy(), params.copy()
         up[j], down[j] = params[j] + h, params[j] - h
         change = (
-            _mean_log_likelihood(flow.with_params(up), x)[1]
-            - _mean_log_likelihood(flow.with_params(down), x)[1]
+            mean_and_slope(flow.with_params(up), x, context)[1]
+            - mean_and_slope(flow.with_params(down), x, context)[1]
         )
         rows.append(change / (up[j] - down[j]))
     matrix = np.array(rows)
@@ -549,27 +652,56 @@ def _inverse_or_nan(matrix: Array) -> Array:
     return inverse
 
 
-def _supported(flow: Any, x: Array) -> Array:
-    """Return data for which `flow` has a likelihood."""
+def flow_of(flow: Any) -> Flow:
+    """Return `flow`; `TypeError` if it is none."""
     if not isinstance(flow, Flow):
         raise TypeError(f"flow: expected a Flow, got {flow!r}")
-    if flow.params.size == 0:
+    return flow
+
+
+def supported(flow: Any, x: Array, context: Array | None) -> tuple[Array, Array | None]:
+    """Return data for which `flow` has a likelihood, with a context for each or none."""
+    if flow_of(flow).params.size == 0:
         raise ValueError(f"flow: {flow!r} has no parameters to fit")
     with np.errstate(over="ignore"):
-        x = as_observations(as_observations(x, "x").astype(np.float64, copy=False), "x")
-    impossible = np.isneginf(flow.log_prob(x))
+        x = flow.observations(flow.observations(x).astype(np.float64, copy=False))
+    context = flow.rows_of_context(context, len(x))
+    impossible = np.isneginf(flow.log_prob(x, context))
     if impossible.any():
         first = int(np.argmax(impossible))
         low, high = flow.support
         raise ValueError(
-            f"x: {np.count_nonzero(impossible)} of {x.size} values have density 0 under the flow "
-            f"at its start, the first is x[{first}] = {x[first]:g}; its values lie in ({low:g}, "
-            f"{high:g}), so start elsewhere or choose another bijection"
+            f"x: {np.count_nonzero(impossible)} of {len(x)} values have density 0 under the flow "
+            f"at its start, the first is x[{first}] = {x[first]}; its values lie in ({low}, "
+            f"{high}), so start elsewhere or choose another bijection"
         )
-    return x
+    return x, context
 
 
-def _finite_number(value: Any, name: str) -> float:
+def check_varied(x: Array) -> None:
+    """Refuse data that do not vary, for which a likelihood has no bound.
+
+    Raises
+    ------
+    ValueError
+        If all numbers are the same, or all those of a column.
+    """
+    if x.ndim == 1:
+        if np.ptp(x) == 0.0:
+            raise ValueError(
+                f"x: all {x.size} values equal {x[0]:g}, so the likelihood has no bound or no "
+                "single maximum; give data that vary, or fit one parameter alone"
+            )
+        return
+    for j in np.flatnonzero(np.ptp(x, axis=0) == 0.0):
+        raise ValueError(
+            f"x: column {j} is constant, {x[0, j]:g} in all of {len(x)} rows, so the likelihood "
+            "has no bound; leave the column out"
+        )
+
+
+def finite_number(value: Any, name: str) -> float:
+    """Return `value` as a float; `TypeError` or `ValueError` if it is no finite number."""
     if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
         raise TypeError(f"{name}: expected a number, got {value!r}")
     if not np.isfinite(value):
@@ -578,7 +710,7 @@ def _finite_number(value: Any, name: str) -> float:
 
 
 @contextmanager
-def _progress_bar(total: int, progress: bool | None) -> Iterator[Any]:
+def progress_bar(total: int, progress: bool | None) -> Iterator[Any]:
     """Yield a tqdm bar: on terminals if `progress` is None, always or never if True or False."""
     try:
         from tqdm import tqdm

@@ -232,7 +232,7 @@ def test_static_fields_and_array_parameters() -> None:
             return x - self.heights.sum(), np.zeros_like(x)
 
     table = Table(np.arange(4.0).reshape(2, 2), bins=7)
-    assert table.param_names == ("heights[0]", "heights[1]", "heights[2]", "heights[3]")
+    assert table.param_names == ("heights[0,0]", "heights[0,1]", "heights[1,0]", "heights[1,1]")
     moved = table.with_params([3.0, 2.0, 1.0, 0.0])
     assert moved.bins == 7
     np.testing.assert_array_equal(moved.heights, [[3.0, 2.0], [1.0, 0.0]])

@@ -1,0 +1,171 @@
+"""Autoregressive layers: each coordinate is transformed as the ones before it say.
+
+One direction takes one pass through a masked network, the other a pass for each coordinate. Chapter
+11 derives both (Papamakarios et al. 2017, *Masked autoregressive flow for density estimation*).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+
+from .bijection import Pullback, pullback_through_the_other
+from .blocks import Array, as_count
+from .conditioner import MLP, as_hidden
+from .coupling import Conditioned, as_transformer
+from .elementwise import Affine
+
+
+@dataclass(frozen=True, eq=False)
+class Autoregressive(Conditioned):
+    """Transform each coordinate with parameters that depend on the coordinates before it.
+
+    With `τ` the transformer and `c_i` the outputs of the network for coordinate `i`:
+
+    ========  ==========================================  ================================
+    forward   `x_i = τ(z_i; c_i(x_0, …, x_{i-1}))`        `Σ_i log|∂τ/∂z_i|`
+    inverse   `z_i = τ⁻¹(x_i; c_i(x_0, …, x_{i-1}))`      `-Σ_i log|∂τ/∂z_i|`
+    ========  ==========================================  ================================
+
+    The inverse, and so the density, takes one pass through the network; forward, and so a sample,
+    takes `D` passes. `Inverse(Autoregressive(...))` turns that around: the inverse autoregressive
+    flow of Kingma et al. (2016). Domain and codomain: all vectors.
+
+    Parameters
+    ----------
+    conditioner : MLP
+        With masks, so that the outputs for coordinate `i` see the inputs before it alone; the
+        context comes after the coordinates (`MLP.autoregressive`).
+    transformer : Bijection
+        An elementwise map of all numbers onto all numbers. Not trained: the network's outputs are
+        added to its parameters.
+
+    Raises
+    ------
+    ValueError
+        If the network does not fit, or an output sees a coordinate that it must not.
+
+    Examples
+    --------
+    >>> layer = Autoregressive.init(3, rng=0)
+    >>> z = np.array([1.0, -1.0, 0.5])
+    >>> bool(np.allclose(layer.inverse(layer.forward(z)), z))
+    True
+    """
+
+    def __post_init__(self) -> None:
+        if self.per_coordinate == 0:
+            raise ValueError(f"transformer: {self.transformer!r} has no parameters to condition")
+        self._check(self.dim, self.dim)
+        self._check_masks()
+
+    def _check_masks(self) -> None:
+        """Check by the masks which inputs each output can see."""
+        network = self.conditioner
+        masks = network.masks or tuple(np.ones(w.shape, dtype=bool) for w in network.weights)
+        sees = np.eye(network.inputs, dtype=bool)
+        for mask in masks:
+            sees = mask.astype(int) @ sees.astype(int) > 0
+        for row, output in enumerate(sees):
+            i = row // self.per_coordinate
+            if output[i : self.dim].any():
+                seen = i + int(np.argmax(output[i : self.dim]))
+                raise ValueError(
+                    f"conditioner: output {row}, for coordinate {i}, sees coordinate {seen}; make "
+                    "the network with MLP.autoregressive, whose masks hide it"
+                )
+
+    @classmethod
+    def init(
+        cls,
+        dim: int,
+        rng: np.random.Generator | int,
+        *,
+        hidden: Sequence[int] = (64, 64),
+        transformer: Any = Affine,
+        context_dim: int = 0,
+        activation: str = "relu",
+    ) -> Self:
+        """Return a layer on vectors of length `dim`, near its transformer.
+
+        Parameters
+        ----------
+        dim : int
+        rng : numpy.random.Generator or int
+            Draws the network's weights.
+        hidden : sequence of int
+            Units of its hidden layers.
+        transformer : Bijection or class
+            A class is made with parameters 0.
+        context_dim : int
+        activation : {"relu", "tanh"}
+        """
+        dim, template = as_count(dim, "dim", 1), as_transformer(transformer)
+        each = sum(np.size(value) for value in template.trained_fields().values())
+        network = MLP.autoregressive(
+            dim, each, rng, hidden=as_hidden(hidden), context_dim=context_dim, activation=activation
+        )
+        return cls(network, template)
+
+    @property
+    def dim(self) -> int:  # type: ignore[override]
+        """Length of the vectors."""
+        return self.conditioner.outputs // self.per_coordinate
+
+    @property
+    def context_dim(self) -> int:  # type: ignore[override]
+        """Inputs of the network beyond the coordinates."""
+        return self.conditioner.inputs - self.dim
+
+    def _conditioned(self, x: Array) -> Any:
+        return self._transformer(self.conditioner(self._input(x)))
+
+    def forward_and_log_det(self, z: Array) -> tuple[Array, Array]:
+        """Return `x`, one coordinate after the other, and the sum of the log-derivatives."""
+        x, log_det = np.zeros_like(z), np.zeros_like(z)
+        for _ in range(self.dim):  # after pass i the first i coordinates are right
+            x, log_det = self._conditioned(x).forward_and_log_det(z)
+        return x, np.sum(log_det, axis=-1)
+
+    def inverse_and_log_det(self, x: Array) -> tuple[Array, Array]:
+        """Return `z` and the sum of the log-derivatives, in one pass."""
+        z, log_det = self._conditioned(x).inverse_and_log_det(x)
+        return z, np.sum(log_det, axis=-1)
+
+    def inverse_and_pullback(self, x: Array) -> tuple[Array, Array, Pullback]:
+        """As for every bijection: through the transformer, and through the network."""
+        return self._pulled(x)[:3]
+
+    def forward_and_pullback(self, z: Array) -> tuple[Array, Array, Pullback]:
+        """As for every bijection, through the inverse map."""
+        x, log_det = self.forward_and_log_det(z)
+        pullback, slope = self._pulled(x)[2:]
+        of_log_det = pullback(np.zeros_like(x), True)[0]
+
+        def solve_transposed(bar: Array) -> Array:
+            """Solve `Jᵀ v = bar`, with `J = ∂z/∂x` lower triangular, from the last coordinate."""
+            v = np.zeros_like(bar)
+            for _ in range(self.dim):  # after pass i the last i coordinates are right
+                beside = pullback(v, True)[0] - of_log_det - slope * v
+                v = (bar - beside) / slope
+            return v
+
+        return x, log_det, pullback_through_the_other(x, pullback, solve_transposed)
+
+    def _pulled(self, x: Array) -> tuple[Array, Array, Pullback, Array]:
+        """Return the inverse map with its pullback, and the diagonal of its Jacobian matrix."""
+        outputs, through_network = self.conditioner.and_pullback(self._input(x))
+        z, log_det, through_transformer = self._transformer(outputs).inverse_and_pullback(x)
+
+        def pullback(bar: Array, summed: bool = False) -> tuple[Array, list[Array]]:
+            along_x, along_fields = through_transformer(bar)
+            outputs_bar = self._outputs_bar(along_fields, outputs.shape)
+            input_bar, along_network = through_network(outputs_bar, summed)
+            return along_x + input_bar[..., : self.dim], along_network
+
+        none, one = np.zeros_like(x), np.ones_like(x)
+        slope = through_transformer(one)[0] - through_transformer(none)[0]
+        return z, np.sum(log_det, axis=-1), pullback, slope

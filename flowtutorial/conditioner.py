@@ -1,0 +1,229 @@
+"""Conditioners: the small neural networks that say how one coordinate is to be transformed.
+
+A network may be anything, since nobody inverts it: that is the point of couplings (chapter 10).
+With masks, its outputs each see only the inputs that come before them (chapter 11).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any, Self
+
+import numpy as np
+
+from .blocks import Array, as_count, as_generator, as_parameters
+from .parameters import Parametrised, gathered, outer
+
+# Each activation, and its derivative from its own value.
+ACTIVATIONS: dict[str, tuple[Callable[[Array], Array], Callable[[Array], Array]]] = {
+    "relu": (lambda a: np.maximum(a, 0.0), lambda h: np.where(h > 0.0, 1.0, 0.0)),
+    "tanh": (np.tanh, lambda h: 1.0 - h * h),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class MLP(Parametrised):
+    """A multilayer perceptron, `h ← σ(W h + b)` layer by layer, the last without `σ`.
+
+    Parameters
+    ----------
+    weights : tuple of array
+        `W` of each layer, of shape (outputs, inputs).
+    biases : tuple of array
+        `b` of each layer, of shape (outputs,).
+    activation : {"relu", "tanh"}
+        `σ`. A network with tanh is smooth, one with relu quicker.
+    masks : tuple of array, optional
+        Zeros and ones of the shapes of `weights`: a weight counts where its mask is 1.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not belong together, or there is no such activation.
+
+    Examples
+    --------
+    >>> MLP(([[1.0], [-1.0]], [[1.0, 1.0]]), ([0.0, 0.0], [0.5]))([[-2.0], [3.0]])  # |h| + ½
+    array([[2.5],
+           [3.5]])
+    """
+
+    weights: tuple[Array, ...] = field(metadata={"ndim": 2})
+    biases: tuple[Array, ...] = field(metadata={"ndim": 1})
+    activation: str = field(default="relu", metadata={"static": True})
+    masks: tuple[Array, ...] | None = field(default=None, metadata={"static": True})
+
+    def __post_init__(self) -> None:
+        for name in ("weights", "biases"):
+            parts = tuple(
+                as_parameters(part, f"{name}[{i}]") for i, part in enumerate(getattr(self, name))
+            )
+            object.__setattr__(self, name, parts)
+        if self.activation not in ACTIVATIONS:
+            raise ValueError(
+                f"activation: expected one of {', '.join(ACTIVATIONS)}, got {self.activation!r}"
+            )
+        if not self.weights or len(self.weights) != len(self.biases):
+            raise ValueError(
+                f"biases: expected as many as weights and at least one, got {len(self.biases)} "
+                f"and {len(self.weights)}"
+            )
+        inputs = self.weights[0].shape[-1]
+        for i, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
+            if weight.ndim != 2 or weight.shape != (*bias.shape, inputs):
+                raise ValueError(
+                    f"weights[{i}]: expected the shape (outputs, {inputs}) with biases[{i}] of "
+                    f"shape (outputs,), got {weight.shape} and {bias.shape}"
+                )
+            inputs = weight.shape[0]
+        if self.masks is not None:
+            masks = tuple(np.asarray(mask, dtype=bool) for mask in self.masks)
+            object.__setattr__(self, "masks", masks)
+            shapes = [weight.shape for weight in self.weights]
+            if [mask.shape for mask in masks] != shapes:
+                raise ValueError(f"masks: expected the shapes of weights, {shapes}")
+
+    @classmethod
+    def init(
+        cls,
+        sizes: Sequence[int],
+        rng: np.random.Generator | int,
+        *,
+        activation: str = "relu",
+        masks: tuple[Array, ...] | None = None,
+        last: float = 0.1,
+    ) -> Self:
+        """Return a network with random weights whose outputs are small.
+
+        Weights and biases are uniform on `±1/√inputs`, those of the last layer `last` times that,
+        its biases 0: so a flow that the network conditions starts near the identity.
+
+        Parameters
+        ----------
+        sizes : sequence of int
+            Inputs, hidden units of each layer, outputs.
+        rng : numpy.random.Generator or int
+        activation, masks
+            As for the class.
+        last : float
+            Size of the last layer's weights.
+        """
+        rng = as_generator(rng)
+        weights, biases = [], []
+        layers = list(pairwise(sizes))
+        for index, (inputs, outputs) in enumerate(layers):
+            bound = 1.0 / np.sqrt(max(inputs, 1))
+            if index == len(layers) - 1:
+                weights.append(rng.uniform(-last * bound, last * bound, (outputs, inputs)))
+                biases.append(np.zeros(outputs))
+            else:
+                weights.append(rng.uniform(-bound, bound, (outputs, inputs)))
+                biases.append(rng.uniform(-bound, bound, outputs))
+        return cls(tuple(weights), tuple(biases), activation, masks)
+
+    @classmethod
+    def autoregressive(
+        cls,
+        dim: int,
+        per_output: int,
+        rng: np.random.Generator | int,
+        *,
+        hidden: Sequence[int] = (64, 64),
+        context_dim: int = 0,
+        activation: str = "relu",
+    ) -> Self:
+        """Return a masked network: the outputs for coordinate `i` see `x_0, …, x_{i-1}` alone.
+
+        Germain et al. (2015), *MADE*, section 4: each hidden unit has a number `m`, it sees
+        coordinates up to the `m`-th, and the outputs for coordinate `i` see units with `m ≤ i`.
+
+        Parameters
+        ----------
+        dim : int
+            Coordinates `D`; the outputs are those of the first coordinate, then of the second, …
+        per_output : int
+            Outputs for each coordinate.
+        rng : numpy.random.Generator or int
+        hidden : sequence of int
+            Units of each hidden layer.
+        context_dim : int
+            Inputs after the coordinates that every output sees.
+        activation : str
+        """
+        numbers = np.concatenate([np.arange(1, dim + 1), np.zeros(context_dim, dtype=int)])
+        first = 0 if context_dim or dim == 1 else 1
+        masks = []
+        for units in hidden:
+            later = first + np.arange(units) % max(dim - first, 1)
+            masks.append(later[:, None] >= numbers)
+            numbers = later
+        outputs = np.repeat(np.arange(dim), per_output)
+        masks.append(outputs[:, None] >= numbers)
+        sizes = [dim + context_dim, *hidden, dim * per_output]
+        return cls.init(sizes, rng, activation=activation, masks=tuple(masks))
+
+    @property
+    def inputs(self) -> int:
+        """Length of the vectors that it takes."""
+        return int(self.weights[0].shape[-1])
+
+    @property
+    def outputs(self) -> int:
+        """Length of the vectors that it returns."""
+        return int(self.weights[-1].shape[0])
+
+    def __call__(self, h: Array) -> Array:
+        """Return the outputs for inputs on the last axis."""
+        activate = ACTIVATIONS[self.activation][0]
+        *hidden, last = zip(self._masked(), self.biases, strict=True)
+        for weight, bias in hidden:
+            h = activate(h @ np.swapaxes(weight, 0, 1) + bias)
+        return h @ np.swapaxes(last[0], 0, 1) + last[1]
+
+    def and_pullback(self, h: Array) -> tuple[Array, Callable[..., tuple[Array, list[Array]]]]:
+        """Return the outputs, and what carries derivatives back to the inputs and parameters.
+
+        `pullback(bar, summed)` returns `∂l/∂inputs` and the derivatives by each weight, then by
+        each bias, from `bar = ∂l/∂outputs`.
+        """
+        activate, slope = ACTIVATIONS[self.activation]
+        weights, seen = self._masked(), [h]
+        for weight, bias in zip(weights[:-1], self.biases[:-1], strict=True):
+            seen.append(activate(seen[-1] @ np.swapaxes(weight, 0, 1) + bias))
+        out = seen[-1] @ np.swapaxes(weights[-1], 0, 1) + self.biases[-1]
+
+        def pullback(bar: Array, summed: bool = False) -> tuple[Array, list[Array]]:
+            by_weights: list[Array] = []
+            by_biases: list[Array] = []
+            for index in reversed(range(len(weights))):
+                mask = 1.0 if self.masks is None else self.masks[index]
+                by_weights.append(outer(bar, seen[index], summed) * mask)
+                by_biases.append(gathered(bar, np.ndim(bar) - 1, summed))
+                bar = bar @ weights[index]
+                if index:
+                    bar = bar * slope(seen[index])
+            return bar, by_weights[::-1] + by_biases[::-1]
+
+        return out, pullback
+
+    def _masked(self) -> tuple[Array, ...]:
+        if self.masks is None:
+            return self.weights
+        return tuple(w * mask for w, mask in zip(self.weights, self.masks, strict=True))
+
+    def __repr__(self) -> str:
+        sizes = [self.inputs, *(weight.shape[0] for weight in self.weights)]
+        masked = "" if self.masks is None else ", masked"
+        return f"MLP({' -> '.join(map(str, sizes))}, {self.activation}{masked})"
+
+
+def as_hidden(hidden: Any) -> tuple[int, ...]:
+    """Return the sizes of hidden layers as a tuple."""
+    if isinstance(hidden, int | np.integer):
+        hidden = (hidden,)
+    try:
+        return tuple(as_count(units, f"hidden[{i}]", 1) for i, units in enumerate(hidden))
+    except TypeError as error:
+        raise TypeError(f"hidden: expected a tuple of integers, got {hidden!r}") from error

@@ -1,0 +1,266 @@
+"""Coupling layers: some coordinates stay, and say how the others are transformed.
+
+The Jacobian matrix is triangular whatever the network that conditions does, so a flow of many
+dimensions costs no more than its networks. Chapter 10 derives it (Dinh et al. 2017, *Density
+estimation using Real NVP*, section 3).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from .bijection import Bijection, Pullback
+from .blocks import Array, as_count
+from .conditioner import MLP, as_hidden
+from .elementwise import Affine
+
+
+@dataclass(frozen=True, eq=False)
+class Conditioned(Bijection):
+    """What couplings and autoregressive layers share: a network gives a transformer its parameters.
+
+    The network's outputs are added to the transformer's own parameters, coordinate by coordinate:
+    where the outputs are 0, every coordinate goes through `transformer` as it is.
+    """
+
+    event_ndim: ClassVar[int] = 1
+    conditioner: MLP
+    transformer: Bijection = field(default=Affine(0.0, 0.0), metadata={"static": True})
+    context: Array | None = field(default=None, metadata={"static": True})
+
+    def _check(self, coordinates: int, inputs: int) -> None:
+        """Check that the network fits `coordinates` transformed ones, from `inputs` others."""
+        if not isinstance(self.transformer, Bijection) or self.transformer.event_ndim:
+            raise TypeError(
+                "transformer: expected a bijection of numbers, such as Affine(0.0, 0.0), got "
+                f"{self.transformer!r}"
+            )
+        for name in ("domain", "codomain"):
+            if tuple(getattr(self.transformer, name)) != (-np.inf, np.inf):
+                raise ValueError(
+                    f"transformer: expected a map of all numbers onto all numbers, got "
+                    f"{self.transformer!r} with {name} {getattr(self.transformer, name)}"
+                )
+        expected = coordinates * self.per_coordinate
+        if self.conditioner.outputs != expected:
+            raise ValueError(
+                f"conditioner: expected {expected} outputs, {self.per_coordinate} for each of "
+                f"{coordinates} coordinates, got {self.conditioner.outputs}"
+            )
+        if self.conditioner.inputs < inputs:
+            raise ValueError(
+                f"conditioner: expected at least {inputs} inputs, one for each coordinate, got "
+                f"{self.conditioner.inputs}"
+            )
+
+    @property
+    def per_coordinate(self) -> int:
+        """How many parameters the transformer has."""
+        return int(sum(np.size(value) for value in self.transformer.trained_fields().values()))
+
+    def given(self, context: Array) -> Self:
+        """Return this layer for one context, or for one context for each observation."""
+        return dataclasses.replace(self, context=context) if self.context_dim else self
+
+    def _input(self, seen: Array) -> Array:
+        """Return what the network sees: coordinates, and the context if there is one."""
+        if not self.context_dim:
+            return seen
+        if self.context is None:
+            raise ValueError(
+                f"context: this flow is conditional; give a context of length {self.context_dim}"
+            )
+        shape = (*seen.shape[:-1], self.context_dim)
+        return np.concatenate([seen, np.broadcast_to(self.context, shape)], axis=-1)
+
+    def _transformer(self, outputs: Array) -> Bijection:
+        """Return the transformer with a parameter array for each coordinate."""
+        lead = outputs.shape[:-1]
+        table = np.reshape(outputs, (*lead, -1, self.per_coordinate))
+        fields, start = {}, 0
+        for name, value in self.transformer.trained_fields().items():
+            part = table[..., start : start + np.size(value)]
+            fields[name] = value + (part if np.ndim(value) else part[..., 0])
+            start += np.size(value)
+        return dataclasses.replace(self.transformer, **fields)
+
+    def _outputs_bar(self, along_fields: list[Array], shape: tuple[int, ...]) -> Array:
+        """Return the derivatives by the outputs from those by the transformer's fields."""
+        trained = self.transformer.trained_fields().values()
+        parts = [
+            part if np.ndim(value) else part[..., None]
+            for part, value in zip(along_fields, trained, strict=True)
+        ]
+        return np.reshape(np.concatenate(parts, axis=-1), shape)
+
+
+@dataclass(frozen=True, eq=False)
+class Coupling(Conditioned):
+    """Leave some coordinates as they are, and transform the others as these say.
+
+    With `z_a` the coordinates that stay, `z_b` the others, `τ` the transformer and `c` the network:
+
+    ========  ============================================  ====================================
+    forward   `x_a = z_a`, `x_b = τ(z_b; c(z_a))`           `Σ_b log|∂τ/∂z_b|`
+    inverse   `z_a = x_a`, `z_b = τ⁻¹(x_b; c(x_a))`         `-Σ_b log|∂τ/∂z_b|`
+    ========  ============================================  ====================================
+
+    Neither direction inverts the network. With `Affine` it is the layer of RealNVP, with `Shift`
+    that of NICE (Dinh et al. 2015), with `RationalQuadraticSpline` a spline coupling (Durkan et al.
+    2019). Domain and codomain: all vectors.
+
+    Parameters
+    ----------
+    conditioner : MLP
+        Its inputs are the coordinates that stay, then the context; its outputs are the
+        transformer's parameters for the first of the others, then the second, …
+    transformer : Bijection
+        An elementwise map of all numbers onto all numbers. Not trained: the network's outputs are
+        added to its parameters.
+    stays : tuple of bool
+        For each coordinate, whether it stays.
+
+    Raises
+    ------
+    ValueError
+        If no coordinate stays, or all do, or the network does not fit.
+
+    Examples
+    --------
+    A network of one weight: the second coordinate is shifted by 3 times the first.
+
+    >>> from flowtutorial import MLP, Shift
+    >>> layer = Coupling(MLP(([[3.0]],), ([0.0],)), Shift(0.0), stays=(True, False))
+    >>> layer.forward([2.0, 1.0])
+    array([2., 7.])
+    """
+
+    stays: tuple[bool, ...] = field(default=(True, False), metadata={"static": True})
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "stays", tuple(bool(stay) for stay in self.stays))
+        staying = sum(self.stays)
+        if not 0 < staying < len(self.stays):
+            raise ValueError(
+                f"stays: expected at least one coordinate that stays and one that does not, got "
+                f"{self.stays}; for vectors of length 1 use Autoregressive"
+            )
+        self._check(len(self.stays) - staying, staying)
+
+    @classmethod
+    def init(
+        cls,
+        dim: int,
+        rng: np.random.Generator | int,
+        *,
+        hidden: Sequence[int] = (64, 64),
+        transformer: Any = Affine,
+        stays: Sequence[bool] | None = None,
+        context_dim: int = 0,
+        activation: str = "relu",
+    ) -> Self:
+        """Return a coupling of vectors of length `dim`, near its transformer.
+
+        Parameters
+        ----------
+        dim : int
+            At least 2.
+        rng : numpy.random.Generator or int
+            Draws the network's weights.
+        hidden : sequence of int
+            Units of its hidden layers.
+        transformer : Bijection or class
+            A class is made with parameters 0.
+        stays : sequence of bool, optional
+            By default the first half.
+        context_dim : int
+        activation : {"relu", "tanh"}
+        """
+        dim = as_count(dim, "dim", 1)
+        if dim < 2:
+            raise ValueError(
+                "dim: a coupling needs two coordinates, one to say how the other is transformed; "
+                "for one use Autoregressive, or a bijection of numbers"
+            )
+        chosen = tuple(bool(s) for s in (np.arange(dim) < dim // 2 if stays is None else stays))
+        if len(chosen) != dim:
+            raise ValueError(f"stays: expected {dim} entries, one each, got {len(chosen)}")
+        template, staying = as_transformer(transformer), sum(chosen)
+        each = sum(np.size(value) for value in template.trained_fields().values())
+        sizes = [staying + context_dim, *as_hidden(hidden), (dim - staying) * each]
+        network = MLP.init(sizes, rng, activation=activation)
+        return cls(network, template, stays=chosen)
+
+    @property
+    def dim(self) -> int:  # type: ignore[override]
+        """Length of the vectors."""
+        return len(self.stays)
+
+    @property
+    def context_dim(self) -> int:  # type: ignore[override]
+        """Inputs of the network beyond the coordinates that stay."""
+        return self.conditioner.inputs - sum(self.stays)
+
+    def _split(self, v: Array) -> tuple[Array, Array]:
+        stays = np.array(self.stays)
+        return v[..., np.flatnonzero(stays)], v[..., np.flatnonzero(~stays)]
+
+    def _join(self, a: Array, b: Array) -> Array:
+        stays = np.array(self.stays)
+        places = np.argsort(np.concatenate([np.flatnonzero(stays), np.flatnonzero(~stays)]))
+        return np.concatenate([a, b], axis=-1)[..., places]
+
+    def forward_and_log_det(self, z: Array) -> tuple[Array, Array]:
+        """Return `(z_a, τ(z_b; c(z_a)))` and the sum of the log-derivatives."""
+        a, b = self._split(z)
+        b, log_det = self._transformer(self.conditioner(self._input(a))).forward_and_log_det(b)
+        return self._join(a, b), np.sum(log_det, axis=-1)
+
+    def inverse_and_log_det(self, x: Array) -> tuple[Array, Array]:
+        """Return `(x_a, τ⁻¹(x_b; c(x_a)))` and the sum of the log-derivatives."""
+        a, b = self._split(x)
+        b, log_det = self._transformer(self.conditioner(self._input(a))).inverse_and_log_det(b)
+        return self._join(a, b), np.sum(log_det, axis=-1)
+
+    def forward_and_pullback(self, z: Array) -> tuple[Array, Array, Pullback]:
+        """As for every bijection: through the transformer, and through the network."""
+        return self._both(z, "forward_and_pullback")
+
+    def inverse_and_pullback(self, x: Array) -> tuple[Array, Array, Pullback]:
+        """As for every bijection: through the transformer, and through the network."""
+        return self._both(x, "inverse_and_pullback")
+
+    def _both(self, v: Array, method: str) -> tuple[Array, Array, Pullback]:
+        a, b = self._split(v)
+        outputs, through_network = self.conditioner.and_pullback(self._input(a))
+        transform = getattr(self._transformer(outputs), method)
+        value, log_det, through_transformer = transform(b)
+
+        def pullback(bar: Array, summed: bool = False) -> tuple[Array, list[Array]]:
+            a_bar, b_bar = self._split(bar)
+            b_bar, along_fields = through_transformer(b_bar)
+            outputs_bar = self._outputs_bar(along_fields, outputs.shape)
+            input_bar, along_network = through_network(outputs_bar, summed)
+            return self._join(a_bar + input_bar[..., : a.shape[-1]], b_bar), along_network
+
+        return self._join(a, value), np.sum(log_det, axis=-1), pullback
+
+
+def as_transformer(transformer: Any) -> Bijection:
+    """Return a transformer: an instance as it is, a class with all parameters 0."""
+    if isinstance(transformer, Bijection):
+        return transformer
+    if not (isinstance(transformer, type) and issubclass(transformer, Bijection)):
+        raise TypeError(f"transformer: expected a bijection or its class, got {transformer!r}")
+    trained = [f for f in dataclasses.fields(transformer) if not f.metadata.get("static")]
+    if any(f.metadata.get("ndim") for f in trained):
+        raise TypeError(
+            f"transformer: {transformer.__name__} has arrays of parameters; pass an instance, such "
+            f"as {transformer.__name__}.init(8), so that their shape is known"
+        )
+    return transformer(**{f.name: 0.0 for f in trained})

@@ -1,0 +1,140 @@
+"""Objects whose fields are their parameters, and the one vector that holds them all.
+
+Bijections and conditioners are frozen dataclasses; an optimiser wants a flat vector. Here one is
+turned into the other, and back. Chapter 4 uses it for a handful of numbers, chapter 10 for many.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any, Self
+
+import numpy as np
+
+from .blocks import Array, as_real
+
+
+@dataclass(frozen=True, eq=False)
+class Parametrised:
+    """A frozen dataclass whose fields are parameters: numbers, arrays, tuples of these, or parts.
+
+    A field that is not trained says `field(metadata={"static": True})`; a parameter that is not a
+    single number says how many axes it has, `field(metadata={"ndim": 1})`.
+    """
+
+    def trained_fields(self) -> dict[str, Any]:
+        """Return name and value of each field that is trained, in the order of the class."""
+        return {
+            field.name: getattr(self, field.name)
+            for field in dataclasses.fields(self)
+            if not field.metadata.get("static", False)
+        }
+
+    @property
+    def params(self) -> np.ndarray:
+        """All parameters as one vector: order of application, then of fields, then C order."""
+        parts = [np.ravel(value) for _, value in _leaves(self)]
+        return np.concatenate([np.empty(0), *parts]).astype(np.float64, copy=False)
+
+    @property
+    def param_names(self) -> tuple[str, ...]:
+        """A name for each entry of `params`; a name that comes again is numbered from 2."""
+        seen: dict[str, int] = {}
+        names = []
+        for leaf, value in _leaves(self):
+            for index in np.ndindex(np.shape(value)):
+                name = f"{leaf}[{','.join(map(str, index))}]" if index else leaf
+                seen[name] = seen.get(name, 0) + 1
+                names.append(name if seen[name] == 1 else f"{name}_{seen[name]}")
+        return tuple(names)
+
+    def with_params(self, params: Array) -> Self:
+        """Return the same object with the parameters of the vector `params`.
+
+        Raises
+        ------
+        ValueError
+            If `params` has not the length of `self.params`.
+        """
+        made: Self = self._rebuild(_refill(self._checked(params)), dataclasses.replace)
+        return made
+
+    def bundle(self, params: Array) -> SimpleNamespace:
+        """Return the vector `params` as a namespace with the fields of this object.
+
+        A gradient comes in this form: `flow.gradient(x).shift`.
+        """
+        made: SimpleNamespace = self._rebuild(
+            _refill(self._checked(params)), lambda _, **fields: SimpleNamespace(**fields)
+        )
+        return made
+
+    def _checked(self, params: Array) -> Array:
+        expected = sum(np.size(value) for _, value in _leaves(self))
+        values = np.asarray(params)
+        if values.shape != (expected,):
+            names = self.param_names
+            shown = ", ".join(names if expected <= 12 else (*names[:6], "...", names[-1]))
+            raise ValueError(
+                f"params: expected a vector of length {expected} ({shown}), got shape "
+                f"{values.shape}"
+            )
+        return values.copy() if values.dtype == object else np.array(as_real(values, "params"))
+
+    def _rebuild(self, leaf: Callable[[Any], Any], make: Callable[..., Any]) -> Any:
+        """Pass every trained number or array through `leaf`; assemble each level with `make`."""
+
+        def rebuilt(value: Any) -> Any:
+            if isinstance(value, Parametrised):
+                return value._rebuild(leaf, make)
+            if isinstance(value, tuple):
+                return tuple(rebuilt(part) for part in value)
+            return leaf(value)
+
+        fields = {name: rebuilt(value) for name, value in self.trained_fields().items()}
+        return make(self, **fields)
+
+
+def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield every trained number or array below `value` with the name of its field."""
+    if isinstance(value, Parametrised):
+        for field, part in value.trained_fields().items():
+            yield from _leaves(part, field)
+    elif isinstance(value, tuple):
+        for part in value:
+            yield from _leaves(part, name)
+    else:
+        yield name, value
+
+
+def _refill(vector: Array) -> Callable[[Any], Any]:
+    """Return a function that gives each number or array in turn its new value from `vector`."""
+    start = 0
+
+    def leaf(old: Any) -> Any:
+        nonlocal start
+        first, start = start, start + np.size(old)
+        if np.ndim(old) == 0:
+            return vector[first] if vector.dtype == object else float(vector[first])
+        return vector[first:start].reshape(np.shape(old))
+
+    return leaf
+
+
+# -- gradients of parameters -------------------------------------------------------------------
+
+
+def gathered(per_observation: Array, lead: int, summed: bool) -> Array:
+    """Return derivatives as they are, or summed over their first `lead` axes, the observations."""
+    return np.sum(per_observation, axis=tuple(range(lead))) if summed else per_observation
+
+
+def outer(a: Array, b: Array, summed: bool) -> Array:
+    """Return `a bᵀ` of the vectors on the last axes, for each observation or summed over them."""
+    if not summed:
+        return a[..., :, None] * b[..., None, :]
+    rows_a, rows_b = np.reshape(a, (-1, a.shape[-1])), np.reshape(b, (-1, b.shape[-1]))
+    return np.swapaxes(rows_a, 0, 1) @ rows_b

@@ -1,0 +1,245 @@
+"""Training: maximum likelihood for flows of many parameters, by small steps on part of the data.
+
+Each step sees a minibatch, and its gradient is the derivative of the same log-likelihood; some data
+are held out, to see when there is nothing more to learn. Chapter 10 trains a coupling flow so.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from .blocks import Array, as_count, as_generator
+from .flow import Flow
+from .likelihood import (
+    check_bounded,
+    check_varied,
+    finite_number,
+    mean_and_slope,
+    progress_bar,
+    supported,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Training:
+    """The result of `train`.
+
+    Attributes
+    ----------
+    flow : Flow
+        The flow where the held-out data had the largest likelihood.
+    params : array of shape (k,)
+        Its parameters.
+    log_likelihood : float
+        Mean log-likelihood of all the data, in nats for each observation.
+    validation_log_likelihood : float
+        That of the held-out data alone; of all the data if none were held out.
+    converged : bool
+        Whether the held-out data had stopped gaining.
+    message : str
+        Why the training stopped.
+    gradient_norm : float
+        Euclidean norm of the gradient of the mean log-likelihood of all the data.
+    iterations : int
+        Steps taken.
+    history : array of shape (epochs, 2)
+        Mean log-likelihood of the minibatches of each epoch, and of the held-out data after it.
+    """
+
+    flow: Flow
+    params: Array
+    log_likelihood: float
+    validation_log_likelihood: float
+    converged: bool
+    message: str
+    gradient_norm: float
+    iterations: int
+    history: Array = field(repr=False)
+
+    def __repr__(self) -> str:
+        return "\n".join([
+            f"{'converged' if self.converged else 'stopped'} after {self.iterations} steps in "
+            f"{len(self.history)} epochs: {self.message}",
+            f"mean log-likelihood {self.log_likelihood:.4f}, of held-out data "
+            f"{self.validation_log_likelihood:.4f}",
+            f"{self.params.size} parameters",
+        ])  # fmt: skip
+
+
+def train(
+    flow: Flow,
+    x: Array,
+    context: Array | None = None,
+    *,
+    rng: np.random.Generator | int = 0,
+    epochs: int = 100,
+    batch_size: int | None = None,
+    learning_rate: float = 2e-3,
+    validation: float = 0.1,
+    patience: int = 20,
+    progress: bool | None = None,
+) -> Training:
+    """Find parameters of large likelihood by Adam on minibatches.
+
+    The step size falls from `learning_rate` to 0 along half a cosine over the epochs. The
+    parameters returned are those after the epoch in which the held-out data had the largest
+    likelihood; so it is also when training is interrupted from the keyboard.
+
+    Parameters
+    ----------
+    flow : Flow
+        Where to start.
+    x : array of shape (n,), or (n, D) for vectors
+        Finite data; every value must have a positive density under `flow`.
+    context : array of shape (C,) or (n, C), optional
+        For a conditional flow.
+    rng : numpy.random.Generator or int
+        Draws what is held out, and the order of the data in each epoch.
+    epochs : int
+        Passes over the data.
+    batch_size : int, optional
+        Observations for each step, by default 256, or all if there are fewer.
+    learning_rate : float
+        The first step size.
+    validation : float
+        The share of data held out; 0 for none.
+    patience : int
+        Stop when the held-out data have not gained for so many epochs.
+    progress : bool, optional
+        Whether to show a progress bar (needs tqdm). By default, on terminals alone.
+
+    Returns
+    -------
+    Training
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of the wrong kind; if the data are empty, not finite, or outside the
+        support of `flow`; if a batch is larger than the data; if the likelihood has no bound.
+
+    Notes
+    -----
+    Kingma and Ba (2015), *Adam: a method for stochastic optimization*, algorithm 1, with their
+    constants.
+    """
+    x, context = supported(flow, x, context)
+    if flow.params.size > 1:
+        check_varied(x)
+    rng, epochs = as_generator(rng), as_count(epochs, "epochs", 1)
+    patience = as_count(patience, "patience", 1)
+    rate = finite_number(learning_rate, "learning_rate")
+    if rate <= 0.0:
+        raise ValueError(f"learning_rate: expected a positive number, got {rate:g}")
+    kept, held = _split(len(x), finite_number(validation, "validation"), rng)
+    batch_size = _batch_size(batch_size, len(kept))
+    batches = len(kept) // batch_size
+    adam = _Adam(flow.params)
+    best = _Best(flow, mean_of(flow, x, context, held))
+    history: list[tuple[float, float]] = []
+    message, converged = f"{epochs} epochs are over", False
+    with progress_bar(epochs * batches, progress) as bar:
+        try:
+            for epoch in range(epochs):
+                total = 0.0
+                order = rng.permutation(kept)
+                for batch in range(batches):
+                    rows = order[batch * batch_size : (batch + 1) * batch_size]
+                    part = None if context is None else context[rows]
+                    mean, slope = mean_and_slope(flow.with_params(adam.params), x[rows], part)
+                    done = (epoch + batch / batches) / epochs
+                    adam.climb(slope, 0.5 * rate * (1.0 + np.cos(np.pi * done)))
+                    total += mean
+                    bar.update(1)
+                now = flow.with_params(adam.params)
+                history.append((total / batches, mean_of(now, x, context, held)))
+                bar.set_postfix_str(f"held-out log-likelihood {history[-1][1]:.4f}", refresh=False)
+                best.compare(now, history[-1][1], epoch)
+                if epoch - best.epoch >= patience:
+                    converged = True
+                    message = f"held-out data have not gained for {patience} epochs"
+                    break
+        except KeyboardInterrupt:
+            message = "interrupted from the keyboard"
+        except _LeftError as error:
+            message = str(error)
+    mean, slope = mean_and_slope(best.flow, x, context)
+    check_bounded(best.flow, x, context, mean)
+    return Training(
+        flow=best.flow,
+        params=best.flow.params,
+        log_likelihood=mean,
+        validation_log_likelihood=best.value,
+        converged=converged,
+        message=message,
+        gradient_norm=float(np.linalg.norm(slope)),
+        iterations=adam.steps,
+        history=np.array(history).reshape(-1, 2),
+    )
+
+
+class _LeftError(ArithmeticError):
+    """The parameters are no longer finite."""
+
+
+class _Adam:
+    """The state of the method: running means of gradients, and of their squares."""
+
+    def __init__(self, params: Array) -> None:
+        self.params, self.steps = params, 0
+        self.mean, self.square = np.zeros_like(params), np.zeros_like(params)
+
+    def climb(self, gradient: Array, rate: float) -> None:
+        """Take one step uphill."""
+        if not np.isfinite(gradient).all():
+            raise _LeftError(
+                f"the gradient was not finite at step {self.steps + 1}; a smaller learning_rate "
+                "may help"
+            )
+        self.steps += 1
+        self.mean += 0.1 * (gradient - self.mean)
+        self.square += 0.001 * (gradient * gradient - self.square)
+        size = np.sqrt(self.square / (1.0 - 0.999**self.steps)) + 1e-8
+        self.params = self.params + rate / (1.0 - 0.9**self.steps) * self.mean / size
+
+
+class _Best:
+    """The flow with the largest likelihood of held-out data so far."""
+
+    def __init__(self, flow: Flow, value: float) -> None:
+        self.flow, self.value, self.epoch = flow, value, -1
+
+    def compare(self, flow: Flow, value: float, epoch: int) -> None:
+        """Keep `flow` if it is better."""
+        if value > self.value:
+            self.flow, self.value, self.epoch = flow, value, epoch
+
+
+def mean_of(flow: Flow, x: Array, context: Array | None, rows: Array) -> float:
+    """Return the mean log-likelihood of some rows of the data."""
+    part = None if context is None else context[rows]
+    return float(np.mean(flow.log_prob(x[rows], part)))
+
+
+def _split(n: int, share: float, rng: np.random.Generator) -> tuple[Array, Array]:
+    """Return the rows to learn from, and those held out; all rows twice if none are."""
+    if not 0.0 <= share < 1.0:
+        raise ValueError(f"validation: expected a share from 0 to below 1, got {share:g}")
+    order, held = rng.permutation(n), int(np.ceil(share * n))
+    if held == n:
+        raise ValueError(f"validation: a share of {share:g} leaves nothing of {n} observations")
+    return (order[held:], order[:held]) if held else (order, order)
+
+
+def _batch_size(batch_size: Any, n: int) -> int:
+    if batch_size is None:
+        return min(256, n)
+    size = as_count(batch_size, "batch_size", 1)
+    if size > n:
+        raise ValueError(
+            f"batch_size: {size} is more than the {n} observations to learn from; take fewer"
+        )
+    return size
