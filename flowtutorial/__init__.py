@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "MLP",
     "Affine",
     "Ascent",
     "Autoregressive",
@@ -56,7 +57,6 @@ __all__ = [
     "LeakyReLU",
     "Logistic",
     "LogisticMixture",
-    "MLP",
     "NormalCDF",
     "Permutation",
     "Planar",

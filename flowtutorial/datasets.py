@@ -1,9 +1,10 @@
-"""Four small sets of real data, shipped with the package and read from disk at every call.
+"""Data for the chapters: four small sets of real data, and five targets in the plane.
 
-Every function returns a plain dict of NumPy arrays, so that a chapter can begin with
-`x = nile()["volume"]`. Where the files come from, under which licence and with which checksums
-stands in `data/README.md` beside them. No chapter derives anything here; chapters 5, 7 and 16 fit
-these data.
+Real data are shipped and read from disk at every call, as a plain dict of NumPy arrays, so that a
+chapter can begin with `x = nile()["volume"]`; where the files come from, under which licence and
+with which checksums stands in `data/README.md` beside them. The targets are drawn at random, as an
+array of shape (n, 2): shapes on which one sees what a flow can do, each with mean zero and of about
+unit size. No chapter derives anything here.
 """
 
 from __future__ import annotations
@@ -14,7 +15,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["engel", "nile", "penguins", "sunspots"]
+from .blocks import as_count, as_generator, as_real
+
+__all__ = [
+    "checkerboard",
+    "eight_gaussians",
+    "engel",
+    "moons",
+    "nile",
+    "penguins",
+    "rings",
+    "spirals",
+    "sunspots",
+]
 
 
 def penguins() -> dict[str, NDArray[Any]]:
@@ -60,6 +73,12 @@ def penguins() -> dict[str, NDArray[Any]]:
     4201.8
     >>> int(np.isnan(data["body_mass_g"]).sum())
     2
+
+    Two columns side by side, without the birds that were not measured:
+
+    >>> x = np.column_stack([data["bill_length_mm"], data["bill_depth_mm"]])
+    >>> x[~np.isnan(x).any(axis=1)].shape
+    (342, 2)
     """
     column = _columns("penguins.csv")
     measured = ("bill_length_mm", "bill_depth_mm", "flipper_length_mm", "body_mass_g")
@@ -107,6 +126,11 @@ def engel() -> dict[str, NDArray[Any]]:
     (235,)
     >>> print((data["food"] / data["income"]).mean().round(3))
     0.656
+
+    Both columns side by side; none is missing:
+
+    >>> np.column_stack([data["income"], data["food"]]).shape
+    (235, 2)
     """
     column = _columns("engel.csv")
     return {"income": _real(column["income"]), "food": _real(column["foodexp"])}
@@ -197,6 +221,252 @@ def sunspots() -> dict[str, NDArray[Any]]:
     """
     column = _columns("sunspots.csv")
     return {"year": column["YEAR"].astype(np.int64), "number": _real(column["SUNACTIVITY"])}
+
+
+def moons(n: int, rng: np.random.Generator | int, noise: float = 0.1) -> NDArray[np.float64]:
+    """Draw from two interleaved half circles, the upper and the lower moon.
+
+    With `t` uniform on `(0, π)`, a moon chosen with probability ½ and `e` standard normal in the
+    plane, `y = (cos t, sin t) + noise·e` on the upper moon and
+    `y = (1 - cos t, ½ - sin t) + noise·e` on the lower one. The result is
+    `(y - (0.5, 0.25))/(0.87, 0.5)`.
+
+    Parameters
+    ----------
+    n : int
+        How many points.
+    rng : numpy.random.Generator or int
+        A generator, or a seed for a new one.
+    noise : float
+        Standard deviation of the noise, in units of the circles' radius before they are scaled.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (n, 2), float64, without unit. The mean is 0 and, with the default noise, the
+        variance of both coordinates within 2 % of 1; without noise the points lie in
+        [-1.73, 1.73] × [-1.5, 1.5].
+
+    Raises
+    ------
+    TypeError
+        If an argument is of another type.
+    ValueError
+        If `n`, a seed or `noise` is negative, or `noise` is not finite.
+
+    References
+    ----------
+    Pedregosa et al. (2011), Scikit-learn: machine learning in Python. Journal of Machine Learning
+    Research 12, 2825-2830, whose `make_moons` takes `t` at equal distances. Dinh, Sohl-Dickstein
+    and Bengio (2017), Density estimation using Real NVP, figure 1, for the moons as a target.
+
+    Examples
+    --------
+    >>> x = moons(1000, rng=0)
+    >>> x.shape, np.abs(x.mean(axis=0)).max() < 0.1
+    ((1000, 2), np.True_)
+    """
+    n, rng, noise = as_count(n, "n"), as_generator(rng), _noise(noise)
+    t, upper = np.pi * rng.random(n), rng.random(n) < 0.5
+    first = np.where(upper, np.cos(t), 1.0 - np.cos(t))
+    second = np.where(upper, np.sin(t), 0.5 - np.sin(t))
+    y = np.stack([first, second], axis=1) + noise * rng.standard_normal((n, 2))
+    x: NDArray[np.float64] = (y - np.array([0.5, 0.25])) / np.array([0.87, 0.5])
+    return x
+
+
+def rings(n: int, rng: np.random.Generator | int, noise: float = 0.05) -> NDArray[np.float64]:
+    """Draw from four circles about the origin.
+
+    With `r` one of ½, 1, 3/2 and 2, each with probability ¼, `t` uniform on `(0, 2π)` and `e`
+    standard normal in the plane, `x = r (cos t, sin t) + noise·e`.
+
+    Parameters
+    ----------
+    n : int
+        How many points.
+    rng : numpy.random.Generator or int
+        A generator, or a seed for a new one.
+    noise : float
+        Standard deviation of the noise, in units of the result.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (n, 2), float64, without unit. The mean is 0 and the variance of both coordinates
+        `15/16 + noise²`; without noise the points lie within 2 of the origin.
+
+    Raises
+    ------
+    TypeError
+        If an argument is of another type.
+    ValueError
+        If `n`, a seed or `noise` is negative, or `noise` is not finite.
+
+    References
+    ----------
+    Grathwohl, Chen, Bettencourt, Sutskever and Duvenaud (2019), FFJORD: free-form continuous
+    dynamics for scalable reversible generative models. Their rings have the largest radius 3 and
+    as many points on each; these are two thirds of the size.
+
+    Examples
+    --------
+    >>> x = rings(1000, rng=0, noise=0.0)
+    >>> np.unique(np.hypot(x[:, 0], x[:, 1]).round(9))
+    array([0.5, 1. , 1.5, 2. ])
+    """
+    n, rng, noise = as_count(n, "n"), as_generator(rng), _noise(noise)
+    r, t = 0.5 * rng.integers(1, 5, n), 2.0 * np.pi * rng.random(n)
+    return np.stack([r * np.cos(t), r * np.sin(t)], axis=1) + noise * rng.standard_normal((n, 2))
+
+
+def spirals(n: int, rng: np.random.Generator | int, noise: float = 0.07) -> NDArray[np.float64]:
+    """Draw from two spirals of one and a half turns, one the other's image through the origin.
+
+    With `u` uniform on `(0, 1)`, `r = 2√u`, `t = 3π√u`, `s` either 1 or -1 with probability ½ and
+    `e` standard normal in the plane, `x = s r (-cos t, sin t) + noise·e`. The square root gives
+    stretches of equal length nearly equally many points.
+
+    Parameters
+    ----------
+    n : int
+        How many points.
+    rng : numpy.random.Generator or int
+        A generator, or a seed for a new one.
+    noise : float
+        Standard deviation of the noise, in units of the result. Neighbouring arms are ⅔ apart.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (n, 2), float64, without unit. The mean is 0 and the variances of the coordinates
+        are `1 ± 1/(3π²) + noise²`; without noise the points lie within 2 of the origin.
+
+    Raises
+    ------
+    TypeError
+        If an argument is of another type.
+    ValueError
+        If `n`, a seed or `noise` is negative, or `noise` is not finite.
+
+    References
+    ----------
+    Grathwohl, Chen, Bettencourt, Sutskever and Duvenaud (2019), FFJORD: free-form continuous
+    dynamics for scalable reversible generative models. Their spirals end at the radius π and have
+    uniform noise besides the normal.
+
+    Examples
+    --------
+    >>> x = spirals(1000, rng=0)
+    >>> x.shape, np.hypot(x[:, 0], x[:, 1]).max() < 2.5
+    ((1000, 2), np.True_)
+    """
+    n, rng, noise = as_count(n, "n"), as_generator(rng), _noise(noise)
+    root, sign = np.sqrt(rng.random(n)), np.where(rng.random(n) < 0.5, 1.0, -1.0)
+    r, t = 2.0 * sign * root, 3.0 * np.pi * root
+    return np.stack([-r * np.cos(t), r * np.sin(t)], axis=1) + noise * rng.standard_normal((n, 2))
+
+
+def checkerboard(n: int, rng: np.random.Generator | int) -> NDArray[np.float64]:
+    """Draw evenly from the dark squares of a board of four by four.
+
+    The board is [-2, 2) × [-2, 2), and a square is dark where `⌊x₁⌋ + ⌊x₂⌋` is even. With `u` and
+    `v` uniform on (0, 1) and `k` either 0 or 1 with probability ½, `x₁ = 4u - 2` and
+    `x₂ = v - 2k + (⌊x₁⌋ mod 2)`.
+
+    Parameters
+    ----------
+    n : int
+        How many points.
+    rng : numpy.random.Generator or int
+        A generator, or a seed for a new one.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (n, 2), float64, without unit: the side of a square is 1. The mean is 0, the variance
+        of both coordinates 4/3 and their covariance 1/4. The density is 1/8 on the dark squares,
+        so no model has a mean log-likelihood above `-log 8 = -2.079` but by chance.
+
+    Raises
+    ------
+    TypeError
+        If an argument is of another type.
+    ValueError
+        If `n` or a seed is negative.
+
+    References
+    ----------
+    Grathwohl, Chen, Bettencourt, Sutskever and Duvenaud (2019), FFJORD: free-form continuous
+    dynamics for scalable reversible generative models, whose board is twice as large.
+
+    Examples
+    --------
+    >>> x = checkerboard(1000, rng=0)
+    >>> np.unique(np.floor(x).sum(axis=1) % 2.0)
+    array([0.])
+    """
+    n, rng = as_count(n, "n"), as_generator(rng)
+    first = 4.0 * rng.random(n) - 2.0
+    second = rng.random(n) - 2.0 * rng.integers(0, 2, n) + np.floor(first) % 2.0
+    return np.stack([first, second], axis=1)
+
+
+def eight_gaussians(
+    n: int, rng: np.random.Generator | int, noise: float = 0.18
+) -> NDArray[np.float64]:
+    """Draw from a mixture of eight normal distributions in a circle.
+
+    With `k` one of 0, …, 7, each with probability ⅛, and `e` standard normal in the plane,
+    `x = √2 (cos(πk/4), sin(πk/4)) + noise·e`.
+
+    Parameters
+    ----------
+    n : int
+        How many points.
+    rng : numpy.random.Generator or int
+        A generator, or a seed for a new one.
+    noise : float
+        Standard deviation of each component, in units of the result. Neighbouring means are 1.08
+        apart.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (n, 2), float64, without unit. The mean is 0 and the variance of both coordinates
+        `1 + noise²`.
+
+    Raises
+    ------
+    TypeError
+        If an argument is of another type.
+    ValueError
+        If `n`, a seed or `noise` is negative, or `noise` is not finite.
+
+    References
+    ----------
+    Grathwohl, Chen, Bettencourt, Sutskever and Duvenaud (2019), FFJORD: free-form continuous
+    dynamics for scalable reversible generative models. Their circle is twice as large; the
+    standard deviation is an eighth of the radius there and about so here.
+
+    Examples
+    --------
+    >>> x = eight_gaussians(1000, rng=0, noise=0.0)
+    >>> np.unique(x.round(9), axis=0).shape
+    (8, 2)
+    """
+    n, rng, noise = as_count(n, "n"), as_generator(rng), _noise(noise)
+    t = np.pi / 4.0 * rng.integers(0, 8, n)
+    x = np.sqrt(2.0) * np.stack([np.cos(t), np.sin(t)], axis=1)
+    return np.asarray(x + noise * rng.standard_normal((n, 2)))
+
+
+def _noise(value: object) -> float:
+    """Return a standard deviation: one real number, finite and not negative."""
+    number = as_real(value, "noise")
+    if np.ndim(number) != 0 or not 0.0 <= number < np.inf:
+        raise ValueError(f"noise: expected a finite number, 0 or more, got {value!r}")
+    return float(number)
 
 
 def _columns(name: str) -> dict[str, NDArray[np.str_]]:

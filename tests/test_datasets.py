@@ -1,7 +1,8 @@
-"""The shipped data are the published ones, and nobody can spoil them for the next caller.
+"""The shipped data are the published ones, and the targets in the plane have their stated geometry.
 
 The statistics typed below were computed with pandas and statsmodels from the source packages
-(palmerpenguins 0.1.6, statsmodels 0.15.0), not with the code under test.
+(palmerpenguins 0.1.6, statsmodels 0.15.0), not with the code under test; the moments of the targets
+by integrating their formulas.
 """
 
 from __future__ import annotations
@@ -174,6 +175,169 @@ def test_sunspots_against_the_source() -> None:
     assert_allclose(10 * x, np.round(10 * x), atol=1e-9)
     assert data["year"][x != np.round(x)][0] == 1749
     assert_allclose((_lag(x, 1), _lag(x, 5)), (0.824, -0.430), atol=6e-4)
+
+
+# -- targets in the plane --------------------------------------------------------------------------
+
+PI = np.pi
+TARGETS = {
+    # function: the covariance matrix (of first, of both, of second) for the noise s; means are 0
+    datasets.moons: lambda s: (
+        (0.75 + s**2) / 0.87**2,
+        # the moons' centres differ by (1, ½ - 4/π), and within a moon cov(cos t, sin t) = 0
+        (0.25 * (0.5 - 4.0 / PI)) / (0.87 * 0.5),
+        (0.5 - 4.0 / PI**2 + (2.0 / PI - 0.25) ** 2 + s**2) / 0.5**2,
+    ),
+    datasets.rings: lambda s: (15 / 16 + s**2, 0.0, 15 / 16 + s**2),
+    datasets.spirals: lambda s: (
+        1.0 + 1.0 / (3.0 * PI**2) + s**2,
+        (1.5 * PI - 0.25 / PI) / (2.25 * PI**2),
+        1.0 - 1.0 / (3.0 * PI**2) + s**2,
+    ),
+    datasets.checkerboard: lambda s: (4 / 3, 1 / 4, 4 / 3),
+    datasets.eight_gaussians: lambda s: (1.0 + s**2, 0.0, 1.0 + s**2),
+}
+DEFAULTS = {"moons": 0.1, "rings": 0.05, "spirals": 0.07, "eight_gaussians": 0.18}
+every_target = pytest.mark.parametrize("draw", TARGETS, ids=lambda f: f.__name__)
+noisy = pytest.mark.parametrize(
+    "draw", [f for f in TARGETS if f.__name__ in DEFAULTS], ids=lambda f: f.__name__
+)
+
+
+def test_every_public_function_is_tested() -> None:
+    assert {f.__name__ for f in (*SETS, *TARGETS)} == set(datasets.__all__)
+
+
+@every_target
+def test_target_shape_type_and_seed(draw: Any) -> None:
+    x = draw(50, 3)
+    assert type(x) is np.ndarray
+    assert (x.shape, x.dtype) == ((50, 2), np.float64)
+    assert np.isfinite(x).all()
+    assert_array_equal(draw(50, np.random.default_rng(3)), x)
+    assert not np.isin(draw(50, 4), x).any()
+    generator = np.random.default_rng(3)
+    draw(np.int64(50), generator)
+    assert not np.isin(draw(50, generator), x).any()  # a generator goes on
+    assert draw(0, 0).shape == (0, 2)
+
+
+@every_target
+def test_target_moments(draw: Any) -> None:
+    n = 200_000
+    x = draw(n, 1)
+    first, both, second = TARGETS[draw](DEFAULTS.get(draw.__name__, 0.0))
+    # Standard errors are below 2/√n for these bounded shapes; 5 of them, under a fixed seed.
+    margin = 5 * 2 / np.sqrt(n)
+    assert_allclose(x.mean(axis=0), 0.0, atol=margin)
+    assert_allclose(np.cov(x.T), [[first, both], [both, second]], atol=margin)
+
+
+@noisy
+def test_noise_is_normal_and_of_the_size_asked_for(draw: Any) -> None:
+    n = 20_000
+    quiet, loud, louder = (draw(n, 5, noise=s) for s in (0.0, 1.0, 2.0))
+    scale = [0.87, 0.5] if draw is datasets.moons else [1.0, 1.0]
+    e = (loud - quiet) * scale
+    assert_allclose((louder - quiet) * scale, 2.0 * e, atol=1e-12)
+    assert_allclose(e.mean(axis=0), 0.0, atol=5 / np.sqrt(n))
+    assert_allclose(np.cov(e.T), np.eye(2), atol=5 * np.sqrt(2 / n))
+    assert_allclose((e**4).mean(axis=0), 3.0, atol=5 * np.sqrt(96 / n))  # the normal's, not another
+    assert_array_equal(draw(9, 5), draw(9, 5, noise=DEFAULTS[draw.__name__]))
+    assert_array_equal(draw(9, 5, noise=0), draw(9, 5, noise=0.0))
+
+
+def test_moons_without_noise_are_two_half_circles() -> None:
+    x = datasets.moons(4000, 2, noise=0.0) * [0.87, 0.5] + [0.5, 0.25]
+    upper = np.isclose(np.hypot(x[:, 0], x[:, 1]), 1.0) & (x[:, 1] > 0.0)
+    lower = np.isclose(np.hypot(x[:, 0] - 1.0, x[:, 1] - 0.5), 1.0) & (x[:, 1] < 0.5)
+    assert np.all(upper ^ lower)
+    assert abs(upper.mean() - 0.5) < 5 * 0.5 / np.sqrt(4000)
+    _even(np.arctan2(x[upper, 1], x[upper, 0]), 0.0, PI)
+    _even(np.arctan2(0.5 - x[lower, 1], 1.0 - x[lower, 0]), 0.0, PI)
+
+
+def test_rings_without_noise_are_four_circles() -> None:
+    x = datasets.rings(4000, 2, noise=0.0)
+    radius, count = np.unique(np.hypot(x[:, 0], x[:, 1]).round(9), return_counts=True)
+    assert radius.tolist() == [0.5, 1.0, 1.5, 2.0]
+    assert np.all(np.abs(count - 1000) < 5 * np.sqrt(750))
+    _even(np.arctan2(x[:, 1], x[:, 0]), -PI, PI)
+
+
+def test_spirals_without_noise_turn_once_and_a_half() -> None:
+    x = datasets.spirals(4000, 2, noise=0.0)
+    r = np.hypot(x[:, 0], x[:, 1])
+    t = 1.5 * PI * r
+    arm = np.sign(-x[:, 0] * np.cos(t) + x[:, 1] * np.sin(t))
+    assert_allclose(x, (arm * r)[:, None] * np.stack([-np.cos(t), np.sin(t)], axis=1), atol=1e-12)
+    assert abs(arm.mean()) < 5 / np.sqrt(4000)
+    _even(r**2, 0.0, 4.0)
+    _even(r[arm > 0] ** 2, 0.0, 4.0)
+
+
+def test_checkerboard_is_even_on_its_dark_squares() -> None:
+    x = datasets.checkerboard(8000, 2)
+    square = np.floor(x).astype(int)
+    assert square.min() == -2
+    assert square.max() == 1
+    assert np.all(square.sum(axis=1) % 2 == 0)
+    _, count = np.unique(square, axis=0, return_counts=True)
+    assert count.size == 8
+    assert np.all(np.abs(count - 1000) < 5 * np.sqrt(875))
+    for within in (x - square).T:
+        _even(within, 0.0, 1.0)
+
+
+def test_eight_gaussians_without_noise_are_eight_points() -> None:
+    x = datasets.eight_gaussians(8000, 2, noise=0.0)
+    points, count = np.unique(x.round(9) + 0.0, axis=0, return_counts=True)
+    root = np.sqrt(2.0)
+    expected = [(-root, 0), (-1, -1), (-1, 1), (0, -root), (0, root), (1, -1), (1, 1), (root, 0)]
+    assert_allclose(points, expected, atol=1e-9)
+    assert np.all(np.abs(count - 1000) < 5 * np.sqrt(875))
+
+
+@every_target
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ((-1, 0), ValueError, "n: expected 0 or more, got -1"),
+        ((2.0, 0), TypeError, "n: expected an integer, got 2.0"),
+        ((True, 0), TypeError, "n: expected an integer, got True"),
+        ((2, None), TypeError, "rng: expected numpy.random.default_rng"),
+        ((2, np.random.RandomState(0)), TypeError, "rng: expected numpy.random.default_rng"),
+        ((2, -1), ValueError, "rng: a seed is not negative"),
+    ],
+)
+def test_target_refuses(draw: Any, arguments: Any, error: Any, message: str) -> None:
+    with pytest.raises(error, match=message):
+        draw(*arguments)
+
+
+@noisy
+@pytest.mark.parametrize(
+    ("noise", "error"),
+    [
+        (-0.1, ValueError),
+        (np.nan, ValueError),
+        (np.inf, ValueError),
+        ([0.1, 0.1], ValueError),
+        ("0.1", TypeError),
+        (None, TypeError),
+        (True, TypeError),
+        (1j, TypeError),
+    ],
+)
+def test_target_refuses_noise(draw: Any, noise: Any, error: Any) -> None:
+    with pytest.raises(error, match=r"noise: "):
+        draw(2, 0, noise=noise)
+
+
+def _even(x: np.ndarray, low: float, high: float) -> None:
+    """Check by Kolmogorov's distance, at five times its usual size, that `x` is spread evenly."""
+    share = (np.sort(x) - low) / (high - low)
+    assert np.abs(share - np.linspace(0.0, 1.0, x.size)).max() < 2.5 / np.sqrt(x.size)
 
 
 def _lag(x: np.ndarray, k: int) -> float:
