@@ -15,7 +15,7 @@ import numpy as np
 from .bijection import Pullback, pullback_through_the_other
 from .blocks import Array, as_count
 from .conditioner import MLP, as_hidden
-from .coupling import Conditioned, as_transformer
+from .coupling import Conditioned, as_transformer, count_parameters
 from .elementwise import Affine
 
 
@@ -57,19 +57,13 @@ class Autoregressive(Conditioned):
     """
 
     def __post_init__(self) -> None:
-        if self.per_coordinate == 0:
-            raise ValueError(f"transformer: {self.transformer!r} has no parameters to condition")
-        self._check(self.dim, self.dim)
+        self._check_kinds()
+        self._check_sizes(self.dim, self.dim)
         self._check_masks()
 
     def _check_masks(self) -> None:
         """Check by the masks which inputs each output can see."""
-        network = self.conditioner
-        masks = network.masks or tuple(np.ones(w.shape, dtype=bool) for w in network.weights)
-        sees = np.eye(network.inputs, dtype=bool)
-        for mask in masks:
-            sees = mask.astype(int) @ sees.astype(int) > 0
-        for row, output in enumerate(sees):
+        for row, output in enumerate(self.conditioner.sees()):
             i = row // self.per_coordinate
             if output[i : self.dim].any():
                 seen = i + int(np.argmax(output[i : self.dim]))
@@ -104,7 +98,7 @@ class Autoregressive(Conditioned):
         activation : {"relu", "tanh"}
         """
         dim, template = as_count(dim, "dim", 1), as_transformer(transformer)
-        each = sum(np.size(value) for value in template.trained_fields().values())
+        each = count_parameters(template)
         network = MLP.autoregressive(
             dim, each, rng, hidden=as_hidden(hidden), context_dim=context_dim, activation=activation
         )
@@ -126,8 +120,11 @@ class Autoregressive(Conditioned):
     def forward_and_log_det(self, z: Array) -> tuple[Array, Array]:
         """Return `x`, one coordinate after the other, and the sum of the log-derivatives."""
         x, log_det = np.zeros_like(z), np.zeros_like(z)
-        for _ in range(self.dim):  # after pass i the first i coordinates are right
+        for i in range(self.dim):
             x, log_det = self._conditioned(x).forward_and_log_det(z)
+            # What comes after coordinate i is not right yet, and if it overflowed, a masked weight
+            # would not hide it: 0 times infinity is NaN.
+            x = np.where(np.arange(self.dim) <= i, x, 0.0)
         return x, np.sum(log_det, axis=-1)
 
     def inverse_and_log_det(self, x: Array) -> tuple[Array, Array]:

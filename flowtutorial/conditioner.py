@@ -13,12 +13,12 @@ from typing import Any, Self
 
 import numpy as np
 
-from .blocks import Array, as_count, as_generator, as_parameters
+from .blocks import Array, as_count, as_generator, as_parameters, spare
 from .parameters import Parametrised, gathered, outer
 
-# Each activation, and its derivative from its own value.
-ACTIVATIONS: dict[str, tuple[Callable[[Array], Array], Callable[[Array], Array]]] = {
-    "relu": (lambda a: np.maximum(a, 0.0), lambda h: np.where(h > 0.0, 1.0, 0.0)),
+# Each activation, with a place for the result, and its derivative from its own value.
+ACTIVATIONS: dict[str, tuple[Callable[..., Array], Callable[[Array], Array]]] = {
+    "relu": (lambda a, out: np.maximum(a, 0.0, out=out), lambda h: h > 0.0),
     "tanh": (np.tanh, lambda h: 1.0 - h * h),
 }
 
@@ -152,6 +152,8 @@ class MLP(Parametrised):
             Inputs after the coordinates that every output sees.
         activation : str
         """
+        dim, per_output = as_count(dim, "dim", 1), as_count(per_output, "per_output")
+        context_dim = as_count(context_dim, "context_dim")
         numbers = np.concatenate([np.arange(1, dim + 1), np.zeros(context_dim, dtype=int)])
         first = 0 if context_dim or dim == 1 else 1
         masks = []
@@ -163,6 +165,14 @@ class MLP(Parametrised):
         masks.append(outputs[:, None] >= numbers)
         sizes = [dim + context_dim, *hidden, dim * per_output]
         return cls.init(sizes, rng, activation=activation, masks=tuple(masks))
+
+    def sees(self) -> Array:
+        """Return for each output which inputs can reach it, by the masks: (outputs, inputs)."""
+        seen = np.eye(self.inputs, dtype=bool)
+        for weight, mask in zip(self.weights, self.masks or self.weights, strict=True):
+            step = np.ones(np.shape(weight), dtype=int) if self.masks is None else mask.astype(int)
+            seen = step @ seen.astype(int) > 0
+        return seen
 
     @property
     def inputs(self) -> int:
@@ -179,8 +189,9 @@ class MLP(Parametrised):
         activate = ACTIVATIONS[self.activation][0]
         *hidden, last = zip(self._masked(), self.biases, strict=True)
         for weight, bias in hidden:
-            h = activate(h @ np.swapaxes(weight, 0, 1) + bias)
-        return h @ np.swapaxes(last[0], 0, 1) + last[1]
+            h = affine(h, weight, bias)
+            h = activate(h, out=spare(h))
+        return affine(h, *last)
 
     def and_pullback(self, h: Array) -> tuple[Array, Callable[..., tuple[Array, list[Array]]]]:
         """Return the outputs, and what carries derivatives back to the inputs and parameters.
@@ -191,19 +202,20 @@ class MLP(Parametrised):
         activate, slope = ACTIVATIONS[self.activation]
         weights, seen = self._masked(), [h]
         for weight, bias in zip(weights[:-1], self.biases[:-1], strict=True):
-            seen.append(activate(seen[-1] @ np.swapaxes(weight, 0, 1) + bias))
-        out = seen[-1] @ np.swapaxes(weights[-1], 0, 1) + self.biases[-1]
+            a = affine(seen[-1], weight, bias)
+            seen.append(activate(a, out=spare(a)))
+        out = affine(seen[-1], weights[-1], self.biases[-1])
 
         def pullback(bar: Array, summed: bool = False) -> tuple[Array, list[Array]]:
             by_weights: list[Array] = []
             by_biases: list[Array] = []
             for index in reversed(range(len(weights))):
-                mask = 1.0 if self.masks is None else self.masks[index]
-                by_weights.append(outer(bar, seen[index], summed) * mask)
+                by_weight = outer(bar, seen[index], summed)
+                by_weights.append(by_weight if self.masks is None else by_weight * self.masks[index])
                 by_biases.append(gathered(bar, np.ndim(bar) - 1, summed))
                 bar = bar @ weights[index]
                 if index:
-                    bar = bar * slope(seen[index])
+                    bar = np.multiply(bar, slope(seen[index]), out=spare(bar))
             return bar, by_weights[::-1] + by_biases[::-1]
 
         return out, pullback
@@ -217,6 +229,12 @@ class MLP(Parametrised):
         sizes = [self.inputs, *(weight.shape[0] for weight in self.weights)]
         masked = "" if self.masks is None else ", masked"
         return f"MLP({' -> '.join(map(str, sizes))}, {self.activation}{masked})"
+
+
+def affine(h: Array, weight: Array, bias: Array) -> Array:
+    """Return `W h + b` for vectors on the last axis."""
+    product = h @ np.swapaxes(weight, 0, 1)
+    return np.add(product, bias, out=spare(product))
 
 
 def as_hidden(hidden: Any) -> tuple[int, ...]:

@@ -8,6 +8,7 @@ normalizing flows*, section 4.1).
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import ClassVar, Self
 
 import numpy as np
@@ -63,7 +64,7 @@ class Planar(Bijection):
     def __post_init__(self) -> None:
         for name in ("u", "w"):
             object.__setattr__(self, name, as_parameters(getattr(self, name), name))
-        if self.u.shape != self.w.shape or self.u.ndim != 1:
+        if self.u.shape != self.w.shape or self.u.ndim != 1 or self.u.shape[0] == 0:
             raise ValueError(
                 f"u, w: expected two vectors of one length, got shapes {self.u.shape} and "
                 f"{self.w.shape}"
@@ -87,13 +88,29 @@ class Planar(Bijection):
         """Return `û` and `m = wᵀû`."""
         s = np.sum(self.w * self.u)
         m = np.where(s < 0.0, np.expm1(np.minimum(s, 0.0)), s)
-        return self.u + (m - s) * self.w / np.sum(self.w * self.w), m
+        u = self.u + (m - s) * self.w / np.sum(self.w * self.w)
+        # once more, for what a large s has left of rounding along w
+        return u + (m - np.sum(self.w * u)) * self.w / np.sum(self.w * self.w), m
+
+    def _rise(self) -> Array:
+        """Return `dm/d(wᵀu)`, which is `1 + m` where `m` is negative."""
+        return np.exp(np.minimum(np.sum(self.w * self.u), 0.0))
+
+    def _stretch(self, m: Array, h: Array) -> Array:
+        """Return `1 + m (1 - h²)`, as a sum of positive terms."""
+        slope = 1.0 - h * h
+        return np.where(m < 0.0, h * h + self._rise() * slope, 1.0 + m * slope)
+
+    @np.errstate(divide="ignore")  # exp(wᵀu) may round to 0
+    def _log_stretch(self, m: Array, h: Array) -> Array:
+        """Return `log(1 + m (1 - h²))`."""
+        return np.log(self._stretch(m, h))
 
     def forward_and_log_det(self, z: Array) -> tuple[Array, Array]:
         """Return `z + û tanh(a)` and `log(1 + m (1 - tanh² a))`."""
         u, m = self.push()
         h = np.tanh(np.sum(self.w * z, axis=-1) + self.bias)
-        return z + h[..., None] * u, np.log1p(m * (1.0 - h * h))
+        return z + h[..., None] * u, self._log_stretch(m, h)
 
     def inverse_and_log_det(self, x: Array) -> tuple[Array, Array]:
         """Return `x - û tanh(a)` and `-log(1 + m (1 - tanh² a))`."""
@@ -102,27 +119,30 @@ class Planar(Bijection):
 
         def excess(a: Array) -> tuple[Array, Array]:
             h = np.tanh(a)
-            return a + m * h - target, 1.0 + m * (1.0 - h * h)
+            return a + m * h - target, self._stretch(m, h)
 
         a = solve_increasing(excess, target - np.abs(m), target + np.abs(m))
         h = np.tanh(a)
-        return x - h[..., None] * u, -np.log1p(m * (1.0 - h * h))
+        z = x - h[..., None] * u
+        # along w, where a long push has left rounding in z, its place is known: it is a
+        missed = a - self.bias - np.sum(self.w * z, axis=-1)
+        return z + missed[..., None] * self.w / np.sum(self.w * self.w), -self._log_stretch(m, h)
 
     def forward_and_pullback(self, z: Array) -> tuple[Array, Array, Pullback]:
         """As for every bijection: through `û`, `m`, `a`, and these through `u`, `w`, `bias`."""
         (u, m), w = self.push(), self.w
         h = np.tanh(np.sum(w * z, axis=-1) + self.bias)[..., None]
         slope = 1.0 - h * h
-        log_det = np.log1p(m * slope[..., 0])
+        log_det = self._log_stretch(m, h[..., 0])
 
         def pullback(bar: Array, summed: bool = False) -> tuple[Array, list[Array]]:
             # by a: bar·û h' from the value, and m h''/(1 + m h') with h'' = -2 h h' besides
-            stretch = slope / (1.0 + m * slope)
+            stretch = slope / self._stretch(m, h)
             a_bar = np.sum(bar * u, axis=-1)[..., None] * slope - 2.0 * m * h * stretch
             u_bar = h * bar
             # u_hat = u + (m(s) - s) w/|w|^2 with s = w·u
             s, square = np.sum(w * self.u), np.sum(w * w)
-            rise = np.where(s < 0.0, np.exp(np.minimum(s, 0.0)), 1.0)  # dm/ds
+            rise = self._rise()  # dm/ds
             along_w = np.sum(u_bar * w, axis=-1)[..., None] / square
             s_bar = along_w * (rise - 1.0) + stretch * rise
             turned = u_bar - 2.0 * along_w * w
@@ -139,17 +159,17 @@ class Planar(Bijection):
     def inverse_and_pullback(self, x: Array) -> tuple[Array, Array, Pullback]:
         """As for every bijection, through the forward map."""
         z, log_det = self.inverse_and_log_det(x)
+        forward = self.forward_and_pullback(z)[2]
+        solve = partial(self.solve_transposed_at, z)
+        return z, log_det, pullback_through_the_other(z, forward, solve)
+
+    def solve_transposed_at(self, z: Array, bar: Array) -> Array:
+        """Return `(∂x/∂z)⁻ᵀ bar`, with `∂x/∂z = I + h' û wᵀ` (Sherman and Morrison 1950)."""
         u, m = self.push()
         h = np.tanh(np.sum(self.w * z, axis=-1) + self.bias)[..., None]
         slope = 1.0 - h * h
-
-        def solve_transposed(bar: Array) -> Array:
-            """Return `(I + h' w ûᵀ)⁻¹ bar` (Sherman and Morrison 1950)."""
-            along = np.sum(bar * u, axis=-1)[..., None]
-            return bar - slope * along / (1.0 + m * slope) * self.w
-
-        forward = self.forward_and_pullback(z)[2]
-        return z, log_det, pullback_through_the_other(z, forward, solve_transposed)
+        along = np.sum(bar * u, axis=-1)[..., None]
+        return bar - slope * along / (1.0 + m * slope) * self.w
 
 
 @dataclass(frozen=True, eq=False)
@@ -273,20 +293,24 @@ class Radial(Bijection):
     def inverse_and_pullback(self, x: Array) -> tuple[Array, Array, Pullback]:
         """As for every bijection, through the forward map."""
         z, log_det = self.inverse_and_log_det(x)
-        away = z - self.center
-        r = _length(away)[..., None]
-        around, along = (np.exp(part)[..., None] for part in self._log_stretches(r[..., 0]))
-        direction = away / np.where(r > 0.0, r, 1.0)
-
-        def solve_transposed(bar: Array) -> Array:
-            """Divide what points away from the center by one stretch, the rest by the other."""
-            radial = np.sum(bar * direction, axis=-1)[..., None] * direction
-            return bar / around + radial * (1.0 / along - 1.0 / around)
-
         forward = self.forward_and_pullback(z)[2]
-        return z, log_det, pullback_through_the_other(z, forward, solve_transposed)
+        solve = partial(self.solve_transposed_at, z)
+        return z, log_det, pullback_through_the_other(z, forward, solve)
+
+    def solve_transposed_at(self, z: Array, bar: Array) -> Array:
+        """Return `(∂x/∂z)⁻ᵀ bar`: away from the center one stretch is undone, around it another."""
+        away = z - self.center
+        r = _length(away)
+        around, along = (np.exp(part)[..., None] for part in self._log_stretches(r))
+        direction = away / np.where(r > 0.0, r, 1.0)[..., None]
+        radial = np.sum(bar * direction, axis=-1)[..., None] * direction
+        return bar / around + radial * (1.0 / along - 1.0 / around)
 
 
 def _length(vectors: Array) -> Array:
-    """Return `‖v‖` of the vectors on the last axis."""
-    return np.sqrt(np.sum(vectors * vectors, axis=-1))
+    """Return `‖v‖` of the vectors on the last axis; their squares need not fit into a float."""
+    if is_traced(vectors):
+        return np.sqrt(np.sum(vectors * vectors, axis=-1))
+    largest = np.max(np.abs(vectors), axis=-1)
+    unit = np.where((largest > 0.0) & (largest < np.inf), largest, 1.0)
+    return unit * np.sqrt(np.sum((vectors / unit[..., None]) ** 2, axis=-1))

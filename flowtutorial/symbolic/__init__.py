@@ -6,7 +6,7 @@ The only part that imports SymPy.
 from .coverage import equation
 from .derive import Derivatives, derive
 from .moments import average
-from .prove import Claim, Proof, prove, prove_bijection
+from .prove import Claim, Proof, prove, prove_bijection, prove_gradient
 from .trace import SymArray, latex, symbols, trace
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "latex",
     "prove",
     "prove_bijection",
+    "prove_gradient",
     "symbols",
     "trace",
 ]

@@ -22,12 +22,19 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-from .outcomes import CHECKED, OPEN, PROVED_EXACT, PROVED_IDENTITY, REFUTED, weakest_of
+from .outcomes import (
+    CHECKED,
+    OPEN,
+    PROVED_EXACT,
+    PROVED_FOR,
+    PROVED_IDENTITY,
+    REFUTED,
+    weakest_of,
+)
 from .prove import Assumption, Claim, Proof, prove
 from .texmath import Relation, Statement, TexError, read
 from .trace import SymArray
 
-PROVED_FOR = "proved for "  # a dimension or a number of terms
 KINDS = {"eq": "claim", "def": "definition", "cite": "citation"}
 
 # -- the pages -------------------------------------------------------------------------------------
@@ -188,7 +195,7 @@ class EquationProof(Proof):
     digest: str = ""
 
     def __bool__(self) -> bool:
-        return self.verdict.startswith(PROVED_FOR) or super().__bool__()
+        return super().__bool__()
 
     def __repr__(self) -> str:
         steps = f", {len(self.claims)} steps" if len(self.claims) > 1 else ""

@@ -18,7 +18,7 @@ import sympy as sp
 from sympy.printing.numpy import NumPyPrinter
 
 from ..bijection import Bijection
-from ..blocks import Array
+from ..blocks import Array, is_traced
 from .trace import SymArray
 
 
@@ -195,18 +195,20 @@ def _derive(
     formulas = [value, log_det, sp.diff(value, x), sp.diff(log_det, x)]
     formulas += [sp.diff(value, p) for p in params] + [sp.diff(log_det, p) for p in params]
     compiled = _compile([x, *params], formulas)
+    cells = [(shape, list(np.ndindex(shape))) for shape in trained.values()]
 
     def derivatives(parameters: Sequence[Any], argument: Array) -> Derivatives:
-        argument = np.asarray(argument)
+        argument = _as_array(argument)
         numbers, lead = [], [argument.shape]
-        for value, shape in zip(parameters, trained.values(), strict=True):
-            lead.append(np.shape(value)[: np.ndim(value) - len(shape)])
-            numbers += [np.asarray(value)[(..., *i)] for i in np.ndindex(shape)] or [value]
+        for value, (shape, places) in zip(map(_as_array, parameters), cells, strict=True):
+            lead.append(value.shape[: value.ndim - len(shape)])
+            numbers += [value[(..., *place)] for place in places]
         with np.errstate(over="ignore"):
             results = compiled(argument, *numbers)
         whole = np.broadcast_shapes(*lead)
         value, log_det, value_dx, log_det_dx, *rest = (
-            np.broadcast_to(result, whole) for result in results
+            result if np.shape(result) == whole else np.broadcast_to(result, whole)
+            for result in results
         )
         k = len(params)
         return Derivatives(
@@ -225,6 +227,11 @@ def _derive(
         )
 
     return derivatives
+
+
+def _as_array(value: Any) -> Array:
+    """Return an array; a traced one as it is, so that compiled derivatives can be proved."""
+    return value if is_traced(value) else np.asarray(value)
 
 
 def score_of(base: Any, z: Array) -> Array:

@@ -13,6 +13,7 @@ import sympy as sp
 
 PROVED_EXACT = "proved (exact)"
 PROVED_IDENTITY = "proved (identity test, error < 2⁻¹⁰⁰)"
+PROVED_FOR = "proved for "  # a dimension or a number of terms
 CHECKED = "checked to 50 digits"
 OPEN = "open"
 REFUTED = "refuted"

@@ -32,6 +32,7 @@ from .outcomes import (
     NUMERICAL,
     OPEN,
     PROVED_EXACT,
+    PROVED_FOR,
     PROVED_IDENTITY,
     REFUTED,
     Decision,
@@ -90,7 +91,9 @@ class Proof:
     witness: dict[str, str] | None = None
 
     def __bool__(self) -> bool:
-        return self.verdict in (PROVED_EXACT, PROVED_IDENTITY)
+        return self.verdict in (PROVED_EXACT, PROVED_IDENTITY) or self.verdict.startswith(
+            PROVED_FOR
+        )
 
     def __repr__(self) -> str:
         if self:
@@ -239,10 +242,10 @@ def _taking(symbol: sp.Symbol, assumption: Assumption) -> sp.Expr:
                 f"assume[{name!r}]: expected one of {[*words, 'nonzero']} or an interval "
                 f"(low, high), got {assumption!r}"
             )
-        return _inside(words[assumption], name)[0]
+        return inside(words[assumption], name)[0]
     try:
         low, high = assumption
-        return _inside((low, high), name)[0]
+        return inside((low, high), name)[0]
     except (TypeError, ValueError) as error:
         raise ValueError(
             f"assume[{name!r}]: expected a word or an interval (low, high) with low < high, "
@@ -250,7 +253,7 @@ def _taking(symbol: sp.Symbol, assumption: Assumption) -> sp.Expr:
         ) from error
 
 
-def _inside(interval: tuple[Any, Any], name: str) -> tuple[sp.Expr, sp.Symbol]:
+def inside(interval: tuple[Any, Any], name: str) -> tuple[sp.Expr, sp.Symbol]:
     """Return an expression that runs through an open interval, and the symbol it depends on."""
     low, high = (_end(end) for end in interval)
     if not bool(low < high):
@@ -291,8 +294,9 @@ def prove_bijection(
     Parameters
     ----------
     bijection : class or instance
-        Of a bijection of one variable. Every trained parameter becomes a symbol; of a class, all
-        parameters must be single numbers.
+        Every trained parameter becomes a symbol; of a class, all parameters must be single numbers.
+        Of a map of vectors an instance, whose length is that of the proof; a network in it becomes
+        an arbitrary function, and a spline that it conditions an arbitrary bijection.
     assume : mapping of parameter name to assumption, optional
         As for `prove`, for a class whose parameters are constrained.
 
@@ -314,6 +318,8 @@ def prove_bijection(
     'proved (exact)'
     """
     _require_bijection(bijection)
+    if getattr(bijection, "event_ndim", 0):
+        return _prove_layer(bijection)
     if hasattr(bijection, "piece"):
         return _prove_pieces(bijection)
     if isinstance(bijection, Chain | Inverse) and _has_no_formula(bijection):
@@ -330,6 +336,82 @@ def prove_bijection(
     there = traced.through(closed, other, numerical=True)
     results = [there.image_claim(), there.log_det_claim(), there.monotone(False)]
     return _proof([*results, tested])
+
+
+def _prove_layer(layer: Any) -> Proof:
+    """Prove a map of vectors for vectors of its length; of a chain, or an inverse, its parts."""
+    if isinstance(layer, type):
+        raise ValueError(f"{layer.__name__}: pass an instance, so that the length is known")
+    results = _layer_claims(layer, layer.dim)
+    proof = _proof(results)
+    if not proof.verdict.startswith("proved") or layer.dim is None:
+        return proof
+    return dataclasses.replace(proof, verdict=f"{PROVED_FOR}D = {layer.dim}")
+
+
+def _layer_claims(layer: Any, dim: int | None) -> list[tuple[Claim, dict[str, str] | None]]:
+    from .vectors import layer_results
+
+    if isinstance(layer, Chain | Inverse):
+        results = []
+        for part in layer.parts if isinstance(layer, Chain) else (layer.bijection,):
+            for claim, witness in _layer_claims(part, dim):
+                name = claim.statement
+                if ": " not in name:  # a part of a part has its name already
+                    name = f"{type(part).__name__}: {name}"
+                results.append((dataclasses.replace(claim, statement=name), witness))
+        return results
+    results = [_result(*result) for result in layer_results(layer, dim)]
+    transformer = getattr(layer, "transformer", None)
+    if transformer is not None:
+        proof = prove_bijection(transformer)
+        statement = f"its transformer, {type(transformer).__name__}, is a bijection"
+        note = "" if proof else repr(proof)
+        results.append((Claim(statement, proof.verdict, note), proof.witness))
+    return results
+
+
+@_one_at_a_time
+def prove_gradient(layer: Any) -> Proof:
+    """Prove that the derivatives of a layer, or a network, are those of its own formula.
+
+    What `forward_and_pullback` and `inverse_and_pullback` return is compared with what SymPy finds
+    by differentiating `Σ_i b_i v_i + log|det ∂v/∂u|` by every coordinate of `u` and every
+    parameter, for symbols `b`. A network in a layer becomes an arbitrary function; its own
+    derivatives are proved of a small network, as `prove_gradient(MLP.init((2, 2, 1), 0))`.
+
+    Parameters
+    ----------
+    layer : Bijection of vectors, or MLP
+        A small instance: every trained number becomes a symbol.
+
+    Returns
+    -------
+    Proof
+
+    Raises
+    ------
+    TypeError
+        If it is something else, or the code can't be read as a formula.
+
+    Examples
+    --------
+    >>> from flowtutorial import TriangularAffine
+    >>> prove_gradient(TriangularAffine.init(2))
+    proved for D = 2: gradient of forward, gradient of inverse
+    """
+    from ..conditioner import MLP
+    from .vectors import gradient_results
+
+    if not isinstance(layer, MLP) and not getattr(layer, "event_ndim", 0):
+        raise TypeError(
+            f"layer: expected a map of vectors or an MLP, got {layer!r}; derivatives of maps of "
+            "numbers are derived, not written"
+        )
+    proof = _proof(_result(*result) for result in gradient_results(layer))
+    if isinstance(layer, MLP) or not proof.verdict.startswith("proved"):
+        return proof
+    return dataclasses.replace(proof, verdict=f"{PROVED_FOR}D = {layer.dim}")
 
 
 def _has_no_formula(bijection: Any) -> bool:
@@ -504,7 +586,7 @@ class _Traced:
         with noting_conditions() as conditions:
             value, log_det = self.run(there.name, letter)
         returned = letter if numerical else self.run(back.name, value)[0]
-        argument, variable = _inside(there.interval, there.letter)
+        argument, variable = inside(there.interval, there.letter)
         given = {letter: argument, **self.given}
         put: Callable[[sp.Expr], sp.Expr] = lambda expr: substituted(expr, given)  # noqa: E731
         return _Passage(
@@ -526,7 +608,7 @@ class _TracedPiece(_Traced):
 
     def through(self, there: _Direction, back: _Direction, numerical: bool = False) -> _Passage:
         """As for every bijection; two forms of one number, for accuracy, are proved the same."""
-        argument, variable = _inside(there.interval, there.letter)
+        argument, variable = inside(there.interval, there.letter)
         same = lambda a, b: bool(prove(elementary(a), elementary(b)))  # noqa: E731
         with noting_conditions() as conditions, merging_cases(same):
             value, log_det = self.run(there.name, argument)
@@ -671,10 +753,6 @@ def _require_bijection(value: Any) -> None:
         raise TypeError(
             "bijection: expected a class or an instance with the methods forward_and_log_det and "
             f"inverse_and_log_det, got {value!r}"
-        )
-    if getattr(value, "event_ndim", 0):
-        raise TypeError(
-            f"bijection: {value!r} is a bijection of vectors; prove_bijection is for one variable"
         )
 
 

@@ -340,7 +340,8 @@ class _Reader:
     def product(self, left: Any, right: Any) -> SymArray:
         a, b = self.number(left), self.number(right)
         if a.ndim == b.ndim == 2:
-            return SymArray(a.cells @ b.cells)
+            cells = a.cells @ b.cells
+            return SymArray(cells[0, 0] if cells.shape == (1, 1) else cells)  # a row by a column
         if {a.ndim, b.ndim} == {1, 2}:
             self.fail("the product of a matrix and a list of numbers is not clear")
         return SymArray(a * b)

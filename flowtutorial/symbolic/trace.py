@@ -257,9 +257,14 @@ class SymArray(np.lib.mixins.NDArrayOperatorsMixin):
         raise sp.SympifyError(self)
 
     def diff(self, variable: Any) -> SymArray:
-        """Return the derivative of each entry with respect to a symbol."""
-        symbol = _unwrap(variable)[()]
-        return SymArray(_each(lambda cell: sp.diff(cell, symbol), 1)(self.cells))
+        """Return the derivative of each entry with respect to a symbol.
+
+        With respect to an array of symbols, by each of them, on new last axes: of a vector this is
+        the Jacobian matrix.
+        """
+        by = _unwrap(variable)
+        cells = np.reshape(self.cells, self.shape + (1,) * by.ndim)
+        return SymArray(_each(lambda cell, symbol: sp.diff(cell, symbol), 2)(cells, by))
 
     # -- what would leave the symbolic domain ------------------------------------------------------
 
@@ -433,6 +438,7 @@ _FUNCTIONS: dict[Any, Callable[..., Any]] = {
     np.ndim: lambda a: a.ndim,
     np.size: lambda a: a.size,
     np.ravel: lambda a: SymArray(np.ravel(_unwrap(a))),
+    np.swapaxes: lambda a, first, second: SymArray(np.swapaxes(_unwrap(a), first, second)),
     np.reshape: lambda a, shape: SymArray(np.reshape(_unwrap(a), shape)),
 }
 
