@@ -432,8 +432,7 @@ def _check_events(parts: Sequence[Bijection]) -> None:
 
 def with_axes_of(value: Array, bar: Array) -> Array:
     """Return `bar` with axes of length 1 behind its own, as many as `value` has more."""
-    bar = np.asarray(bar)
-    return bar.reshape(bar.shape + (1,) * (np.ndim(value) - bar.ndim))
+    return np.reshape(bar, np.shape(bar) + (1,) * (np.ndim(value) - np.ndim(bar)))
 
 
 def in_type_of(source: Array, result: Array) -> Array:

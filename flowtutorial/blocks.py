@@ -14,12 +14,21 @@ import numpy as np
 Array = Any  # an ndarray of floats, or another array type that answers NumPy's ufuncs
 
 BLOCK = 16384  # elements: 128 KiB of float64, so that a formula's temporaries stay in the cache
-ROWS = 1024  # vectors: as many rows of 64 hidden units take 512 KiB
+ROWS = 512  # vectors: as many rows of 64 hidden units take 256 KiB
 
 
 def is_traced(value: object) -> bool:
     """Whether `value` is symbolic (`symbolic.SymArray`), to be passed on to the formulas."""
     return getattr(value, "is_traced", False)
+
+
+def spare(array: Array) -> Array | None:
+    """Return `array` as the place for a result, `np.exp(array, out=spare(array))`.
+
+    For arrays that nobody else holds: memory is not asked for again, which for large blocks takes
+    longer than the arithmetic. A traced array is not written over: None, the usual new place.
+    """
+    return None if is_traced(array) else array
 
 
 def as_real(value: object, name: str) -> Array:
@@ -171,4 +180,4 @@ def map_rows(function: Callable[..., Array], x: Array, context: Array | None = N
     out[:ROWS] = first
     for start in range(ROWS, n, ROWS):
         out[start : start + ROWS] = function(*(part[start : start + ROWS] for part in rows))
-    return out.reshape(*lead, *first.shape[1:])[()]
+    return out.reshape((*lead, *first.shape[1:]))[()]

@@ -211,7 +211,9 @@ class MLP(Parametrised):
             by_biases: list[Array] = []
             for index in reversed(range(len(weights))):
                 by_weight = outer(bar, seen[index], summed)
-                by_weights.append(by_weight if self.masks is None else by_weight * self.masks[index])
+                by_weights.append(
+                    by_weight if self.masks is None else by_weight * self.masks[index]
+                )
                 by_biases.append(gathered(bar, np.ndim(bar) - 1, summed))
                 bar = bar @ weights[index]
                 if index:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache, lru_cache
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -18,6 +19,7 @@ from .bijection import Bijection, Pullback
 from .blocks import Array, as_count
 from .conditioner import MLP, as_hidden
 from .elementwise import Affine
+from .parameters import leaves, refilled
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,8 +35,10 @@ class Conditioned(Bijection):
     transformer: Bijection = field(default=Affine(0.0, 0.0), metadata={"static": True})
     context: Array | None = field(default=None, metadata={"static": True})
 
-    def _check(self, coordinates: int, inputs: int) -> None:
-        """Check that the network fits `coordinates` transformed ones, from `inputs` others."""
+    def _check_kinds(self) -> None:
+        """Check that there is a network, and a transformer for it to condition."""
+        if not hasattr(self.conditioner, "and_pullback"):
+            raise TypeError(f"conditioner: expected a network, an MLP, got {self.conditioner!r}")
         if not isinstance(self.transformer, Bijection) or self.transformer.event_ndim:
             raise TypeError(
                 "transformer: expected a bijection of numbers, such as Affine(0.0, 0.0), got "
@@ -46,6 +50,11 @@ class Conditioned(Bijection):
                     f"transformer: expected a map of all numbers onto all numbers, got "
                     f"{self.transformer!r} with {name} {getattr(self.transformer, name)}"
                 )
+        if self.per_coordinate == 0:
+            raise ValueError(f"transformer: {self.transformer!r} has no parameters to condition")
+
+    def _check_sizes(self, coordinates: int, inputs: int) -> None:
+        """Check that the network fits `coordinates` transformed ones, from `inputs` others."""
         expected = coordinates * self.per_coordinate
         if self.conditioner.outputs != expected:
             raise ValueError(
@@ -61,7 +70,7 @@ class Conditioned(Bijection):
     @property
     def per_coordinate(self) -> int:
         """How many parameters the transformer has."""
-        return int(sum(np.size(value) for value in self.transformer.trained_fields().values()))
+        return count_parameters(self.transformer)
 
     def given(self, context: Array) -> Self:
         """Return this layer for one context, or for one context for each observation."""
@@ -80,21 +89,22 @@ class Conditioned(Bijection):
 
     def _transformer(self, outputs: Array) -> Bijection:
         """Return the transformer with a parameter array for each coordinate."""
-        lead = outputs.shape[:-1]
-        table = np.reshape(outputs, (*lead, -1, self.per_coordinate))
-        fields, start = {}, 0
-        for name, value in self.transformer.trained_fields().items():
-            part = table[..., start : start + np.size(value)]
-            fields[name] = value + (part if np.ndim(value) else part[..., 0])
-            start += np.size(value)
-        return dataclasses.replace(self.transformer, **fields)
+        each, start = self.per_coordinate, 0
+        table = np.reshape(outputs, (*outputs.shape[:-1], outputs.shape[-1] // each, each))
+
+        def leaf(value: Any) -> Array:
+            nonlocal start
+            part, start = table[..., start : start + np.size(value)], start + np.size(value)
+            return value + (part if np.ndim(value) else part[..., 0])
+
+        made: Bijection = self.transformer.rebuild(leaf, refilled)
+        return made
 
     def _outputs_bar(self, along_fields: list[Array], shape: tuple[int, ...]) -> Array:
         """Return the derivatives by the outputs from those by the transformer's fields."""
-        trained = self.transformer.trained_fields().values()
         parts = [
             part if np.ndim(value) else part[..., None]
-            for part, value in zip(along_fields, trained, strict=True)
+            for part, (_, value) in zip(along_fields, leaves(self.transformer), strict=True)
         ]
         return np.reshape(np.concatenate(parts, axis=-1), shape)
 
@@ -150,7 +160,8 @@ class Coupling(Conditioned):
                 f"stays: expected at least one coordinate that stays and one that does not, got "
                 f"{self.stays}; for vectors of length 1 use Autoregressive"
             )
-        self._check(len(self.stays) - staying, staying)
+        self._check_kinds()
+        self._check_sizes(len(self.stays) - staying, staying)
 
     @classmethod
     def init(
@@ -191,7 +202,8 @@ class Coupling(Conditioned):
         if len(chosen) != dim:
             raise ValueError(f"stays: expected {dim} entries, one each, got {len(chosen)}")
         template, staying = as_transformer(transformer), sum(chosen)
-        each = sum(np.size(value) for value in template.trained_fields().values())
+        context_dim = as_count(context_dim, "context_dim")
+        each = count_parameters(template)
         sizes = [staying + context_dim, *as_hidden(hidden), (dim - staying) * each]
         network = MLP.init(sizes, rng, activation=activation)
         return cls(network, template, stays=chosen)
@@ -207,13 +219,11 @@ class Coupling(Conditioned):
         return self.conditioner.inputs - sum(self.stays)
 
     def _split(self, v: Array) -> tuple[Array, Array]:
-        stays = np.array(self.stays)
-        return v[..., np.flatnonzero(stays)], v[..., np.flatnonzero(~stays)]
+        staying, others, _ = _places(self.stays)
+        return v[..., staying], v[..., others]
 
     def _join(self, a: Array, b: Array) -> Array:
-        stays = np.array(self.stays)
-        places = np.argsort(np.concatenate([np.flatnonzero(stays), np.flatnonzero(~stays)]))
-        return np.concatenate([a, b], axis=-1)[..., places]
+        return np.concatenate([a, b], axis=-1)[..., _places(self.stays)[2]]
 
     def forward_and_log_det(self, z: Array) -> tuple[Array, Array]:
         """Return `(z_a, τ(z_b; c(z_a)))` and the sum of the log-derivatives."""
@@ -249,6 +259,19 @@ class Coupling(Conditioned):
             return self._join(a_bar + input_bar[..., : a.shape[-1]], b_bar), along_network
 
         return self._join(a, value), np.sum(log_det, axis=-1), pullback
+
+
+@lru_cache
+def count_parameters(transformer: Bijection) -> int:
+    """Return how many numbers the parameters of a transformer are."""
+    return int(sum(np.size(value) for _, value in leaves(transformer)))
+
+
+@cache
+def _places(stays: tuple[bool, ...]) -> tuple[Array, Array, Array]:
+    """Return where the coordinates that stay are, where the others, and what undoes their order."""
+    staying, others = np.flatnonzero(stays), np.flatnonzero(np.logical_not(stays))
+    return staying, others, np.argsort(np.concatenate([staying, others]))
 
 
 def as_transformer(transformer: Any) -> Bijection:

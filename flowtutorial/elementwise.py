@@ -311,7 +311,7 @@ class LeakyReLU(Bijection):
         return _two_slopes(x, -self.log_slope)
 
 
-@np.errstate(over="ignore")
+@np.errstate(over="ignore", invalid="ignore")  # ∞·0 on the half-line that is not taken
 def _two_slopes(v: Array, log_slope: float) -> tuple[Array, Array]:
     log_det = np.where(v < 0.0, log_slope, np.where(np.isnan(v), v, 0.0))
     return np.where(v < 0.0, np.exp(log_slope) * v, v), log_det

@@ -202,11 +202,12 @@ class Flow:
 
     def _given(self, context: Array | None) -> Self:
         """Return the flow for one context, or for one for each observation."""
-        if context is None:
-            return self
-        made = object.__new__(type(self))  # its parts are checked already
-        object.__setattr__(made, "base", self.base)
-        object.__setattr__(made, "bijection", self.bijection.given(context))
+        return self if context is None else self._around(self.bijection.given(context))
+
+    def _around(self, bijection: Bijection) -> Self:
+        """Return the flow with a bijection whose parts are checked already."""
+        made = object.__new__(type(self))
+        vars(made).update(base=self.base, bijection=bijection)
         return made
 
     def sample(self, n: int, rng: np.random.Generator | int, context: Array | None = None) -> Array:
@@ -303,6 +304,10 @@ class Flow:
         """Return the same flow with the parameters of the vector `params`."""
         return type(self)(self.base, self.bijection.with_params(params))
 
+    def moved_to(self, params: Array) -> Self:
+        """Return `with_params(params)` for a vector that is known to be finite and to fit."""
+        return self._around(self.bijection.moved_to(params))
+
     def log_prob_and_score(self, x: Array, context: Array | None = None) -> tuple[Array, Array]:
         """Return `log p(x; θ)` and `∂ log p(x; θ)/∂θ` for each observation.
 
@@ -341,13 +346,17 @@ class Flow:
 
         low, high = self.bijection.codomain
         inside = (x > low) & (x < high)
-        z, log_det, pullback = self.bijection.inverse_and_pullback(np.where(inside, x, np.nan))
+        all_inside = bool(np.all(inside))
+        seen = x if all_inside else np.where(inside, x, np.nan)
+        z, log_det, pullback = self.bijection.inverse_and_pullback(seen)
         _, score = pullback(score_of(self.base, z), summed)
+        log_prob = self.base.log_prob(z) + log_det
+        if all_inside:
+            return log_prob, score
         missing = np.isnan(x)
         if self.event_ndim:
             inside, missing = inside.all(axis=-1), missing.any(axis=-1)
-        log_prob = np.where(inside | missing, self.base.log_prob(z) + log_det, -np.inf)
-        return log_prob, score
+        return np.where(inside | missing, log_prob, -np.inf), score
 
     def _log_prob_and_score(self, x: Array) -> tuple[Array, Array]:
         log_prob, score = self._pulled(x, summed=False)

@@ -1,7 +1,7 @@
 """The figures of the book that move, one function for each.
 
 Each traces the package's own code on sliders and grids of `interactive`, and shows the result with
-the numbers that belong to it. They stand in chapters 1, 2, 3, 5 and 7.
+the numbers that belong to it. They stand in chapters 1, 2, 3, 5, 7 and 10.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .bijection import Bijection
+from .bijection import Bijection, Chain
 from .blocks import Array, as_observations
 from .distributions import StandardNormal
 from .divergence import kl_normal
@@ -26,6 +26,7 @@ from .interactive import (
     Figure,
     Grid,
     Panel,
+    Table,
     Value,
     area,
     counts,
@@ -253,13 +254,13 @@ def sinh_arcsinh() -> Figure:
     skewness = slider("skewness", -1.5, 1.5, 0.5, step=0.05)
     tails = slider("log_tailweight", -0.7, 0.7, 0.2, step=0.05, label="log of the tail weight")
     place = slider("z_0", -3.0, 3.0, 1.0, step=0.1, label="base value z")
-    g = SinhArcsinh(skewness, tails)
-    flow = Flow(StandardNormal(), g)
+    base, g = StandardNormal(), SinhArcsinh(skewness, tails)
+    flow = Flow(base, g)
     x, z = Grid("x", -8.0, 8.0, 320), Grid("z", -3.0, 3.0, 240)
     at, log_stretch = g.forward_and_log_det(place)
     p_x = np.exp(flow.log_prob(at))
     densities = [
-        curve(x, np.exp(StandardNormal().log_prob(x)), color=BASE, label="base"),
+        curve(x, np.exp(base.log_prob(x)), color=BASE, label="base"),
         curve(x, np.exp(flow.log_prob(x)), color=MODEL, label="flow"),
         dots(at, p_x, color=LIGHT, label="x = g(z)", size=110, stroke=INK),
     ]
@@ -276,6 +277,7 @@ def sinh_arcsinh() -> Figure:
         sliders=[skewness, tails, place],
         numbers=[
             ("x = g(z) = ", (at, ".4f"), ", stretch = ", (np.exp(log_stretch), ".4f")),
+            ("density of the base at z = ", (np.exp(base.log_prob(place)), ".4f")),
             ("density of x = ", (p_x, ".4f")),
         ],
         alt="Left: the standard normal density and the density of the sinh-arcsinh flow. Right: "
@@ -413,6 +415,62 @@ def pit(x: Array, bins: int = 10) -> Figure:
         "of the model's distribution function at the data, flat if the model is right, a hill if "
         "it is too wide, a bowl if it is too narrow, a slope if it is shifted. Sliders for the "
         "errors in mean and scale.",
+    )
+
+
+def layers(chain: Chain, z: Array, x: Array) -> Figure:
+    """Chapter 10: draws of the base, carried through the parts of a chain one after another.
+
+    The positions after each part come from its `forward`; between two parts the page lets a dot go
+    straight. The shade of a dot says where it began, from left to right.
+
+    Parameters
+    ----------
+    chain : Chain
+        Of maps of vectors of length 2.
+    z : array of shape (n, 2)
+        Draws of the base.
+    x : array of shape (m, 2)
+        Data, to compare with.
+    """
+    places = [np.asarray(z, dtype=float)]
+    for part in chain.parts:
+        places.append(part.forward(places[-1]))
+    count = len(chain.parts)
+    depth = slider("depth", 0, count, count // 2, step=0.25, label="layers passed")
+    # a thousandth is less than a pixel
+    columns = {
+        f"{letter}_{number}": np.round(place[:, axis], 3)
+        for axis, letter in enumerate("uv")
+        for number, place in enumerate(places)
+    }
+    drawn = Table(**columns)
+    data = Table(x_1=np.round(x[:, 0], 3), x_2=np.round(x[:, 1], 3))
+
+    def at_depth(letter: str) -> Any:
+        path = [drawn[f"{letter}_{number}"] for number in range(count + 1)]
+        place = path[0]
+        for number in range(count):
+            done = np.minimum(np.maximum(depth - float(number), 0.0), 1.0)
+            place = place + done * (path[number + 1] - path[number])
+        return place
+
+    dotted = [
+        dots(data["x_1"], data["x_2"], along=data, color=DATA, size=14, opacity=0.35),
+        dots(
+            at_depth("u"), at_depth("v"), along=drawn, color=BASE, shade=drawn["u_0"], size=28,
+            opacity=0.9,
+        ),
+    ]  # fmt: skip
+    end = float(np.ceil(np.quantile(np.abs(places), 0.995)))
+    across, up = Axis("first coordinate", -end, end), Axis("second coordinate", -end, end)
+    return Figure(
+        panels=[Panel(dotted, across, up, width=320, height=320)],
+        sliders=[depth],
+        numbers=[("layers passed: ", (depth, ".2f"), f" of {count}")],
+        alt="Draws of the base, coloured from left to right, after some of the layers of a flow; "
+        "grey dots are data. With no layer the draws are a round cloud, with all of them they lie "
+        "where the data lie. A slider for the number of layers passed.",
     )
 
 

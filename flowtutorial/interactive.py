@@ -156,6 +156,28 @@ class Column(SymArray):
         self.table = _rows(**{name: values})
 
 
+class Table:
+    """Traced symbols that run together through the rows of data, which the figure carries with it.
+
+    Parameters
+    ----------
+    **columns : array
+        The data by name, of the same length; rounded to 6 decimals. `table["x"]` is a symbol.
+
+    Examples
+    --------
+    >>> Table(x=[0.0, 1.0], y=[2.0, 3.0])["y"]
+    SymArray(y)
+    """
+
+    def __init__(self, **columns: Array) -> None:
+        self.symbols = {name: symbols(name) for name in columns}
+        self.table = _rows(**columns)
+
+    def __getitem__(self, name: str) -> Any:
+        return self.symbols[name]
+
+
 class Value(SymArray):
     """A named number that follows the sliders.
 
@@ -208,9 +230,12 @@ def _rows(**columns: Array) -> Any:
     )
 
 
-def _computed(along: Grid | Column | None, **formulas: Any) -> tuple[Any, set[str]]:
+def _computed(along: Grid | Column | Table | None, **formulas: Any) -> tuple[Any, set[str]]:
     """Return a chart that computes formulas for each place of `along`, or once; and their needs."""
-    names = set() if along is None else {along.name}
+    if along is None:
+        names = set()
+    else:
+        names = set(along.symbols) if isinstance(along, Table) else {along.name}
     table = alt.InlineData(values=[{}]) if along is None else along.table
     chart: Any = alt.Chart(table)
     for name, text in vega(formulas, names).items():
@@ -238,12 +263,27 @@ def area(
 
 
 def dots(
-    x: Any, y: Any, *, along: Grid | Column | None = None, color: str, label: str = "", **mark: Any
+    x: Any,
+    y: Any,
+    *,
+    along: Grid | Column | Table | None = None,
+    color: str,
+    label: str = "",
+    shade: Any = None,
+    **mark: Any,
 ) -> Layer:
-    """Draw a dot at `(x, y)`, or one for each place of `along`."""
-    chart, needs = _computed(along, at_x=x, at_y=y)
+    """Draw a dot at `(x, y)`, or one for each place of `along`, perhaps in the shade of a number.
+
+    Shades run from dark to light, without a legend; `color` is then not used.
+    """
+    formulas = {"at_x": x, "at_y": y} | ({} if shade is None else {"shade": shade})
+    chart, needs = _computed(along, **formulas)
     drawn = chart.mark_point(**({"filled": True, "size": 70, "opacity": 1, "clip": True} | mark))
-    return Layer(drawn, {"x": "at_x", "y": "at_y"}, needs, color, label)
+    channels: dict[str, Any] = {"x": "at_x", "y": "at_y"}
+    if shade is not None:
+        shades = alt.Scale(scheme="viridis")
+        channels["color"] = alt.Color("shade:Q", scale=shades, legend=None)
+    return Layer(drawn, channels, needs, color, label)
 
 
 def segment(
@@ -372,7 +412,7 @@ class Panel:
             channels = dict(layer.channels)
             channels["x"] = self.x.channel(alt.X, channels["x"])
             channels["y"] = self.y.channel(alt.Y, channels["y"])
-            channels["color"] = alt.value(layer.color)
+            channels.setdefault("color", alt.value(layer.color))
             chart = layer.chart
             if layer.label:
                 chart = chart.transform_calculate(calculate=_quoted(layer.label), as_="legend")

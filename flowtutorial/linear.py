@@ -192,7 +192,8 @@ class TriangularAffine(Linear):
         Raises
         ------
         ValueError
-            If shapes do not fit, or the matrix is not symmetric, or singular.
+            If shapes do not fit, or a number is not finite, or the matrix is not symmetric, or
+            singular.
         """
         mean, covariance = as_real(mean, "mean"), as_real(covariance, "covariance")
         if mean.ndim != 1 or covariance.shape != (mean.size, mean.size):
@@ -200,6 +201,9 @@ class TriangularAffine(Linear):
                 f"covariance: expected the shape (D, D) for a mean of shape (D,), got "
                 f"{covariance.shape} and {mean.shape}"
             )
+        for name, value in (("mean", mean), ("covariance", covariance)):
+            if not np.isfinite(value).all():
+                raise ValueError(f"{name}: expected finite numbers, got NaN or infinite ones")
         if not np.allclose(covariance, covariance.T, rtol=1e-10, atol=0.0):
             raise ValueError("covariance: expected a symmetric matrix")
         try:
@@ -424,6 +428,8 @@ class Householder(Bijection):
 
     def __post_init__(self) -> None:
         vector = as_parameters(self.vector, "vector")
+        if vector.ndim != 1:
+            raise ValueError(f"vector: expected a vector, got an array of shape {vector.shape}")
         if not is_traced(vector) and not np.any(vector):
             raise ValueError("vector: there is no plane perpendicular to 0; give another vector")
         object.__setattr__(self, "vector", vector)

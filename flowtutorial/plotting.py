@@ -13,6 +13,8 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.collections import QuadMesh
+from matplotlib.colors import CenteredNorm, LinearSegmentedColormap
 from matplotlib.patches import Polygon
 
 from .bijection import Bijection
@@ -20,10 +22,15 @@ from .blocks import Array
 
 BASE = "#0072B2"  # blue: the base density and base values z
 DATA = "#4D4D4D"  # grey: data
-MODEL = "#D55E00"  # vermillion: the flow's density, parameters and fits
+MODEL = "#D55E00"  # vermilion: the flow's density, parameters and fits
 JACOBIAN = "#009E73"  # green: stretching, log-determinants, areas
 OTHER = "#CC79A7"  # purple: a second model, or what goes wrong
 LIGHT = "#E69F00"  # amber: a highlight
+
+# A colour map for log|det|: green where areas grow, brown where they shrink, white between.
+STRETCH = LinearSegmentedColormap.from_list(
+    "stretch", ["#A6611A", "#DFC27D", "white", "#80CDC1", JACOBIAN]
+)
 
 
 def use_style() -> None:
@@ -118,3 +125,58 @@ def rectangle_under(
     """Shade the rectangle of the given height over `(left, right)`."""
     corners = [(left, 0.0), (left, height), (right, height), (right, 0.0)]
     ax.add_patch(Polygon(corners, facecolor=color, **({"alpha": 0.35, "linewidth": 0} | style)))
+
+
+def warped_grid(
+    ax: Axes,
+    bijection: Bijection,
+    low: float | tuple[float, float],
+    high: float | tuple[float, float],
+    lines: int = 13,
+    points: int = 121,
+    limit: float | None = None,
+    **line: Any,
+) -> QuadMesh:
+    """Draw the image of a regular grid of the plane, shaded by `log|det ∂x/∂z|`.
+
+    Parameters
+    ----------
+    ax : Axes
+        Its scales are set equal, so that areas can be compared.
+    bijection : Bijection
+        A map of vectors of length 2; its forward direction is drawn.
+    low, high : float or pair of float
+        Corners of the grid; one number stands for both coordinates.
+    lines : int
+        Number of lines each way.
+    points : int
+        Number of points along each line, and of the shading each way.
+    limit : float, optional
+        The `log|det|` of the darkest colours; by default its largest size on the grid. White is 0.
+    **line
+        How the lines are drawn.
+
+    Returns
+    -------
+    QuadMesh
+        For a colour bar: `figure.colorbar(mesh, ax=ax)`.
+    """
+    corners = zip(np.broadcast_to(low, 2), np.broadcast_to(high, 2), strict=True)
+    ends = [(float(a), float(b)) for a, b in corners]
+    fine_1, fine_2 = (np.linspace(a, b, points) for a, b in ends)
+    coarse_1, coarse_2 = (np.linspace(a, b, lines) for a, b in ends)
+
+    x, log_det = bijection.forward_and_log_det(np.stack(np.meshgrid(fine_1, fine_2), axis=-1))
+    # rounding alone should not fill a map that keeps areas with colour
+    half = max(float(np.abs(log_det).max()), 1e-6) if limit is None else limit
+    style: dict[str, Any] = {"cmap": STRETCH, "norm": CenteredNorm(0.0, half), "rasterized": True}
+    mesh = ax.pcolormesh(x[..., 0], x[..., 1], log_det, shading="gouraud", **style)
+
+    across = np.stack(np.meshgrid(fine_1, coarse_2), axis=-1)  # one row for each line
+    upwards = np.stack(np.meshgrid(coarse_1, fine_2, indexing="ij"), axis=-1)
+    pen: dict[str, Any] = {"color": DATA, "linewidth": 0.7} | line
+    for curve in (*bijection.forward(across), *bijection.forward(upwards)):
+        ax.plot(curve[:, 0], curve[:, 1], **pen)
+    ax.set_aspect("equal")
+    ax.grid(visible=False)
+    return mesh

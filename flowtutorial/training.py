@@ -149,7 +149,7 @@ def train(
                 for batch in range(batches):
                     rows = order[batch * batch_size : (batch + 1) * batch_size]
                     part = None if context is None else context[rows]
-                    mean, slope = mean_and_slope(flow.with_params(adam.params), x[rows], part)
+                    mean, slope = mean_and_slope(flow.moved_to(adam.params), x[rows], part)
                     done = (epoch + batch / batches) / epochs
                     adam.climb(slope, 0.5 * rate * (1.0 + np.cos(np.pi * done)))
                     total += mean
@@ -159,13 +159,16 @@ def train(
                 bar.set_postfix_str(f"held-out log-likelihood {history[-1][1]:.4f}", refresh=False)
                 best.compare(now, history[-1][1], epoch)
                 if epoch - best.epoch >= patience:
-                    converged = True
+                    converged = best.epoch >= 0
                     message = f"held-out data have not gained for {patience} epochs"
                     break
         except KeyboardInterrupt:
             message = "interrupted from the keyboard"
         except _LeftError as error:
             message = str(error)
+        else:
+            if best.epoch < 0:
+                message += ", none of them better than the start; a smaller learning_rate may help"
     mean, slope = mean_and_slope(best.flow, x, context)
     check_bounded(best.flow, x, context, mean)
     return Training(
@@ -190,8 +193,9 @@ class _Adam:
 
     def __init__(self, params: Array) -> None:
         self.params, self.steps = params, 0
-        self.mean, self.square = np.zeros_like(params), np.zeros_like(params)
+        self.mean, self.square, self.work = (np.zeros_like(params) for _ in range(3))
 
+    @np.errstate(over="ignore", invalid="ignore")  # what comes out is checked
     def climb(self, gradient: Array, rate: float) -> None:
         """Take one step uphill."""
         if not np.isfinite(gradient).all():
@@ -200,10 +204,23 @@ class _Adam:
                 "may help"
             )
         self.steps += 1
-        self.mean += 0.1 * (gradient - self.mean)
-        self.square += 0.001 * (gradient * gradient - self.square)
-        size = np.sqrt(self.square / (1.0 - 0.999**self.steps)) + 1e-8
-        self.params = self.params + rate / (1.0 - 0.9**self.steps) * self.mean / size
+        work = self.work  # new arrays of many parameters would take longer than the arithmetic
+        np.subtract(gradient, self.mean, out=work)
+        work *= 0.1
+        self.mean += work
+        np.multiply(gradient, gradient, out=work)
+        work -= self.square
+        work *= 0.001
+        self.square += work
+        size = np.sqrt(self.square, out=work)
+        size /= np.sqrt(1.0 - 0.999**self.steps)
+        size += 1e-8
+        step = np.divide(self.mean, size, out=work)
+        step *= rate / np.float64(1.0 - 0.9**self.steps)
+        moved = self.params + step
+        if not np.isfinite(moved).all():
+            raise _LeftError(f"a step of {rate:g} overflowed; take a smaller learning_rate")
+        self.params = moved
 
 
 class _Best:
@@ -221,7 +238,8 @@ class _Best:
 def mean_of(flow: Flow, x: Array, context: Array | None, rows: Array) -> float:
     """Return the mean log-likelihood of some rows of the data."""
     part = None if context is None else context[rows]
-    return float(np.mean(flow.log_prob(x[rows], part)))
+    with np.errstate(all="ignore"):  # far from the data it is -∞ or NaN, and never the best
+        return float(np.mean(flow.log_prob(x[rows], part)))
 
 
 def _split(n: int, share: float, rng: np.random.Generator) -> tuple[Array, Array]:

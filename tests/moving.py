@@ -14,11 +14,13 @@ from typing import Any
 import numpy as np
 from scipy.stats import norm
 
-from flowtutorial import RationalQuadraticSpline, SinhArcsinh, gallery
+from flowtutorial import RationalQuadraticSpline, SinhArcsinh, gallery, realnvp
 from flowtutorial.interactive import Figure
 from flowtutorial.spline import MINIMUM, OFFSET
 
 HUNDRED = np.random.default_rng(1).normal(2.0, 1.0, size=100).round(6)
+PAIRS = HUNDRED.reshape(50, 2) - 2.0
+COUPLINGS = realnvp(2, layers=3, rng=0, hidden=(4,), activation="tanh").bijection
 TEN = np.random.default_rng(101).normal(2.0, 1.0, size=10).round(6)
 
 
@@ -73,6 +75,7 @@ def sinh_arcsinh(skewness: float, log_tailweight: float, z_0: float) -> list[str
     stretch = float(g.forward(z_0 + near) - g.forward(z_0 - near)) / (2 * near)
     return [
         f"x = g(z) = {fixed(x)}, stretch = {fixed(stretch)}",
+        f"density of the base at z = {fixed(norm.pdf(z_0))}",
         f"density of x = {fixed(norm.pdf(z_0) / stretch)}",
     ]
 
@@ -104,6 +107,10 @@ def pit(location_error: float, log_scale_error: float) -> list[str]:
         f"mean log-likelihood = {fixed(norm(mean, std).logpdf(HUNDRED).mean())}",
         *[str(count) for count in counts if count],
     ]
+
+
+def layers(depth: float) -> list[str]:
+    return [f"layers passed: {fixed(depth, 2)} of 3"]
 
 
 CASES = {
@@ -145,6 +152,11 @@ CASES = {
             {"location_error": -0.4, "log_scale_error": -0.6},
         ),
         pit,
+    ),
+    "layers": Case(
+        lambda: gallery.layers(COUPLINGS, PAIRS, PAIRS[:20]),
+        ({"depth": 1.25}, {"depth": 3.0}),
+        layers,
     ),
 }
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from flowtutorial import Exp, Flow, Shift, Softplus, StandardNormal, plotting
+from flowtutorial.linear import TriangularAffine
 from flowtutorial.notebook import show_source
 
 
@@ -65,6 +66,21 @@ def test_rectangle() -> None:
     plotting.rectangle_under(ax, 0.0, 2.0, 0.5, plotting.JACOBIAN)
     box = ax.patches[0].get_path().get_extents()
     assert (box.width, box.height) == (2.0, 0.5)
+
+
+def test_warped_grid_has_the_areas_of_the_map() -> None:
+    _, ax = plt.subplots()
+    stretch = TriangularAffine([1.0, 0.0], [0.5], [np.log(2.0), np.log(0.25)])
+    mesh = plotting.warped_grid(ax, stretch, 0.0, (1.0, 2.0), lines=3, points=5, color="black")
+    assert len(ax.lines) == 6
+    assert {line.get_color() for line in ax.lines} == {"black"}
+    corners = np.array([line.get_xydata()[[0, -1]] for line in ax.lines]).reshape(-1, 2)
+    expected = stretch.forward([[0, 0], [1, 0], [0, 2], [1, 2]])
+    assert all(np.isclose(corners, corner).all(axis=1).any() for corner in expected)
+    np.testing.assert_allclose(mesh.get_array(), -np.log(2.0))
+    assert mesh.norm(0.0) == pytest.approx(0.5)  # white stands for unchanged areas
+    assert mesh.norm.halfrange == pytest.approx(np.log(2.0))
+    assert plotting.warped_grid(ax, stretch, 0.0, 1.0, limit=3.0).norm.halfrange == 3.0
 
 
 def test_source_is_shown_without_docstrings(capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -38,7 +39,7 @@ from flowtutorial import (
 from flowtutorial.spline import SplineBin
 from flowtutorial.symbolic import SymArray, symbols
 from flowtutorial.symbolic.vega import multiplied_out, vega
-from tests.moving import CASES, figure, spline
+from tests.moving import CASES, COUPLINGS, PAIRS, figure, spline
 
 LAB = "5.8"  # JupyterLab 4 has 5.6; this is the nearest here. The pages are tested in a browser.
 POINTS = [-700.0, -30.0, -2.5, -1.0, -0.4, -1e-5, -1e-12, 0.0, 1e-9, 0.3, 0.7, 1.0, 2.0, 25.0]
@@ -330,6 +331,22 @@ def test_slope_has_the_log_det_of_its_derivative() -> None:
     back, inverse_log_det = line.inverse_and_log_det(x)
     assert_allclose([x[0], back[0]], [-3.0, 2.0])
     assert_allclose([log_det[0], inverse_log_det[0]], [np.log(1.5), -np.log(1.5)])
+
+
+@pytest.mark.parametrize("depth", [0, 1, 2.5, 3])
+def test_dots_are_where_the_layers_carry_them(depth: float) -> None:
+    panel = figure("layers").spec()["concat"][0]["layer"][1]
+    steps = {step["as"]: step["calculate"] for step in panel["transform"] if "calculate" in step}
+    placed = {name: re.sub(r"\bdepth\b", str(float(depth)), text) for name, text in steps.items()}
+    rows = evaluated(panel["data"]["values"], placed)
+    places = [PAIRS]
+    for part in COUPLINGS.parts:
+        places.append(part.forward(places[-1]))
+    before = int(min(depth, 2))
+    expected = places[before] + (depth - before) * (places[before + 1] - places[before])
+    found = [[row["at_x"], row["at_y"]] for row in rows]
+    assert_allclose(found, expected, atol=1e-3)
+    assert_allclose([row["shade"] for row in rows], PAIRS[:, 0], atol=1e-3)
 
 
 # -- building one ----------------------------------------------------------------------------------

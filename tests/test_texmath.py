@@ -102,6 +102,8 @@ def test_reads_matrices() -> None:
     assert made.tolist() == [[1 - 3 * X, 2 - 4 * X], [-2, -4]]
     assert value(r"A^{\mathsf T}").tolist() == [[1, 3], [2, 4]]
     assert value(r"A^{-1} A").tolist() == [[1, 0], [0, 1]]
+    row = r"\begin{pmatrix} 1 & x \end{pmatrix}"
+    assert value(row + row + r"^{\mathsf T}") == 1 + X**2  # a row by a column is a number
     hessian = value(r"\frac{\partial^2 x^2 y}{\partial\theta\,\partial\theta^{\mathsf T}}")
     assert hessian.tolist() == [[2 * Y, 2 * X], [2 * X, 0]]
 

@@ -165,6 +165,14 @@ def test_symbols_and_latex() -> None:
     assert (a**2).diff(a).expr == 2 * a.expr
 
 
+def test_derivatives_by_a_vector_stand_on_new_axes() -> None:
+    v = SymArray(symbols("v_0 v_1"))
+    a, b = v.cells
+    jacobian = SymArray([v[0] * v[1], v[1] ** 2, v[0]]).diff(v)
+    assert jacobian.cells.tolist() == [[b, a], [0, 2 * b], [1, 0]]
+    assert (v[0] * v[1]).diff(v).cells.tolist() == [b, a]
+
+
 def test_sympy_numbers_may_stand_on_the_left() -> None:
     a = symbols("a")
     for made, formula in [

@@ -1,7 +1,8 @@
 /* Puts a live chart in the place of each still picture.
 
-   A chart that is too wide for the page is drawn again: its panels one below the other if it
-   allows that, then all of them smaller. The sliders keep their places. */
+   A chart that is too wide for the page is drawn again, with smaller panels; where they would get
+   too small, with its panels one below the other if it allows that. The sliders keep their
+   places. */
 (() => {
   "use strict";
 
@@ -9,6 +10,8 @@
     actions: false, defaultStyle: false, mode: "vega-lite", renderer: "svg", tooltip: false,
   };
   const ATTEMPTS = 4;
+  const SMALLEST = 0.75; // share of their width to which panels in a row may shrink
+  const ROOM_FOR_LEGEND = 0.9; // down to this share a legend keeps its columns at first
 
   /* Panels in a row, as widths; the rows fill up from the left. */
   const rows = (spec) => {
@@ -17,19 +20,19 @@
     return widths.flatMap((_, i) => (i % length ? [] : [widths.slice(i, i + length)]));
   };
 
-  const narrowed = (wide, excess) => {
-    const legend = { ...wide.config.legend, columns: 1 };
-    const spec = { ...wide, config: { ...wide.config, legend } };
-    if (spec.columns > 1 && spec.usermeta.stack) return { ...spec, columns: 1 };
-    const widest = Math.max(...rows(spec).map((row) => row.reduce((sum, w) => sum + w, 0)));
+  const narrowed = (wide, excess, attempt) => {
+    const widest = Math.max(...rows(wide).map((row) => row.reduce((sum, w) => sum + w, 0)));
     const share = Math.max((widest - excess) / widest, 0.2);
-    const both = !spec.usermeta.stack; // what can't be taken apart keeps its proportions
-    const concat = spec.concat.map((panel) => ({
+    const legend = { ...wide.config.legend, columns: 1 };
+    const tight = { ...wide, config: { ...wide.config, legend } };
+    if (share < SMALLEST && wide.columns > 1 && wide.usermeta.stack) return { ...tight, columns: 1 };
+    const both = !wide.usermeta.stack; // what can't be taken apart keeps its proportions
+    const concat = wide.concat.map((panel) => ({
       ...panel,
       width: Math.floor(panel.width * share),
       height: both ? Math.floor(panel.height * share) : panel.height,
     }));
-    return { ...spec, concat };
+    return { ...(attempt || share < ROOM_FOR_LEGEND ? tight : wide), concat };
   };
 
   const withValues = (spec, view) => ({
@@ -84,7 +87,7 @@
       for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
         const excess = await show(spec);
         if (excess <= 0) break;
-        spec = narrowed(spec, Math.ceil(excess));
+        spec = narrowed(spec, Math.ceil(excess), attempt);
       }
       announce(chart, result.view, spec);
       chart.classList.add("chart-is-live");

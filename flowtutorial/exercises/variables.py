@@ -6,6 +6,7 @@ Symbols are known by their names. What a reader's symbol assumes does not matter
 
 from __future__ import annotations
 
+import numbers
 import random
 import unicodedata
 from collections.abc import Sequence
@@ -93,11 +94,16 @@ class Variable:
     def value(self, size: Fraction, sign: int) -> Fraction:
         """Return a value in the range, from a size."""
         if isinstance(self.taking, tuple):
-            low, high = (None if np.isinf(float(end)) else Fraction(end) for end in self.taking)
+            low, high = (None if np.isinf(float(end)) else _fraction(end) for end in self.taking)
             if low is None:
                 return sign * size if high is None else high - size
             return low + size if high is None else low + (high - low) * size / (1 + size)
         return size if self.taking == "positive" else sign * size
+
+
+def _fraction(end: Any) -> Fraction:
+    """Return an end of an interval, of π and the like to the digits of a float."""
+    return Fraction(end if isinstance(end, numbers.Rational) else float(end))
 
 
 Point = dict[str, Fraction]

@@ -205,9 +205,9 @@ def _derive(
             numbers += [value[(..., *place)] for place in places]
         with np.errstate(over="ignore"):
             results = compiled(argument, *numbers)
-        whole = np.broadcast_shapes(*lead)
+        whole = lead[0] if len(set(lead)) == 1 else np.broadcast_shapes(*lead)
         value, log_det, value_dx, log_det_dx, *rest = (
-            result if np.shape(result) == whole else np.broadcast_to(result, whole)
+            result if getattr(result, "shape", None) == whole else np.broadcast_to(result, whole)
             for result in results
         )
         k = len(params)
@@ -216,6 +216,8 @@ def _derive(
         )
 
     def _by_field(parts: list[Array]) -> tuple[Array, ...]:
+        if not any(trained.values()):  # all are numbers
+            return tuple(parts)
         left = iter(parts)
         return tuple(
             np.stack([next(left) for _ in np.ndindex(shape)], axis=-1).reshape(
