@@ -29,7 +29,8 @@ class Parametrised:
 
     def trained_fields(self) -> dict[str, Any]:
         """Return name and value of each field that is trained, in the order of the class."""
-        return {name: getattr(self, name) for name in _trained_names(type(self))}
+        cls: Any = type(self)
+        return {name: getattr(self, name) for name in _trained_names(cls)}
 
     @property
     def params(self) -> np.ndarray:

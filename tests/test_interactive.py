@@ -335,10 +335,11 @@ def test_slope_has_the_log_det_of_its_derivative() -> None:
 
 @pytest.mark.parametrize("depth", [0, 1, 2.5, 3])
 def test_dots_are_where_the_layers_carry_them(depth: float) -> None:
-    panel = figure("layers").spec()["concat"][0]["layer"][1]
+    spec = figure("layers").spec()
+    panel = spec["concat"][0]["layer"][1]
     steps = {step["as"]: step["calculate"] for step in panel["transform"] if "calculate" in step}
     placed = {name: re.sub(r"\bdepth\b", str(float(depth)), text) for name, text in steps.items()}
-    rows = evaluated(panel["data"]["values"], placed)
+    rows = evaluated(spec["datasets"][panel["data"]["name"]], placed)
     places = [PAIRS]
     for part in COUPLINGS.parts:
         places.append(part.forward(places[-1]))

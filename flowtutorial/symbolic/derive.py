@@ -195,12 +195,12 @@ def _derive(
     formulas = [value, log_det, sp.diff(value, x), sp.diff(log_det, x)]
     formulas += [sp.diff(value, p) for p in params] + [sp.diff(log_det, p) for p in params]
     compiled = _compile([x, *params], formulas)
-    cells = [(shape, list(np.ndindex(shape))) for shape in trained.values()]
+    entries = [(shape, list(np.ndindex(shape))) for shape in trained.values()]
 
     def derivatives(parameters: Sequence[Any], argument: Array) -> Derivatives:
         argument = _as_array(argument)
         numbers, lead = [], [argument.shape]
-        for value, (shape, places) in zip(map(_as_array, parameters), cells, strict=True):
+        for value, (shape, places) in zip(map(_as_array, parameters), entries, strict=True):
             lead.append(value.shape[: value.ndim - len(shape)])
             numbers += [value[(..., *place)] for place in places]
         with np.errstate(over="ignore"):
