@@ -35,6 +35,7 @@ CLASSES = {
     "NormalCDF": 8,
     "LeakyReLU": 10,
     "SinhArcsinh": 30,
+    "BoundedAffine": 5,
 }
 
 SWAPPED_OPERATORS = {
@@ -188,6 +189,7 @@ def test_no_class_is_forgotten() -> None:
         name
         for name, value in vars(elementwise).items()
         if isinstance(value, type) and value.__module__ == elementwise.__name__
+        if value.event_ndim == 0
     }
     assert shipped <= CLASSES.keys()
 

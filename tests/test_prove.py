@@ -217,6 +217,7 @@ SHIPPED = [
     value
     for value in vars(elementwise).values()
     if isinstance(value, type) and value.__module__ == elementwise.__name__
+    if value.event_ndim == 0
 ]
 
 

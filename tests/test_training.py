@@ -239,7 +239,14 @@ def test_numbers_can_be_trained_too() -> None:
     x = np.random.default_rng(0).normal(3.0, 2.0, 400)
     flow = Flow(StandardNormal(), Affine(0.0, 0.0))
     result = fit(
-        flow, x, method="adam", epochs=150, batch_size=400, learning_rate=0.2, validation=0.0
+        flow,
+        x,
+        method="adam",
+        epochs=150,
+        batch_size=400,
+        learning_rate=0.2,
+        validation=0.0,
+        patience=150,
     )
     np.testing.assert_allclose(result.params, [x.mean(), np.log(x.std())], atol=0.02)
 

@@ -318,7 +318,7 @@ def prove_bijection(
     'proved (exact)'
     """
     _require_bijection(bijection)
-    if getattr(bijection, "event_ndim", 0):
+    if getattr(bijection, "event_ndim", 0) == 1:
         return _prove_layer(bijection)
     if hasattr(bijection, "piece"):
         return _prove_pieces(bijection)
