@@ -64,6 +64,9 @@ def test_logic(a: float, b: float) -> None:
         (lambda v: v + np.ndim(v) + np.size(v) + len(np.shape(v)), z + 1),
         (lambda v: 3 - v / 2 + v**2, 3 - z / 2 + z**2),
         (lambda v: abs(v), sp.Abs(z)),
+        (lambda v: v * np.array(True), z),
+        (lambda v: np.array(False) * v, sp.S.Zero),
+        (lambda v: v * (v > 0.0), sp.Piecewise((z, z > 0), (0, True))),
     ],
 )
 def test_functions(function: Any, formula: sp.Expr) -> None:

@@ -46,8 +46,9 @@
     const say = () => {
       clearTimeout(timer);
       timer = setTimeout(() => {
-        const lines = chart.querySelectorAll(".role-title-text tspan");
-        const words = Array.from(lines, (line) => line.textContent);
+        const text = chart.querySelector(".role-title-text text");
+        const lines = text?.querySelectorAll("tspan") ?? [];
+        const words = Array.from(lines.length ? lines : [text], (line) => line?.textContent ?? "");
         chart.querySelector(".chart-said").textContent = words.join("; ");
       }, 400);
     };

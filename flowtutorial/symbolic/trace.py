@@ -87,12 +87,20 @@ def _where(condition: sp.Basic, a: sp.Basic, b: sp.Basic) -> sp.Basic:
     return sp.Piecewise((a, condition), (b, True))
 
 
+def _product(a: sp.Basic, b: sp.Basic) -> sp.Expr:
+    """Return `a b`, where a condition counts as 1 or 0, as NumPy counts it in a product."""
+    a, b = (
+        cell if isinstance(cell, sp.Expr) else sp.Piecewise((1, cell), (0, True)) for cell in (a, b)
+    )
+    return a * b
+
+
 # What each ufunc means. `log1p`, `expm1` and `logaddexp` stay themselves, because their derivatives
 # do not overflow; `SymArray.expr` rewrites them where a formula is to be read or proved.
 _MEANING: dict[str, Callable[..., Any]] = {
     "add": operator.add,
     "subtract": operator.sub,
-    "multiply": operator.mul,
+    "multiply": _product,
     "divide": operator.truediv,
     "power": operator.pow,
     "float_power": operator.pow,
