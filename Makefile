@@ -19,7 +19,7 @@ export OPENBLAS_NUM_THREADS := 1
 export MKL_NUM_THREADS := 1
 
 .DELETE_ON_ERROR:
-.PHONY: help book pdf test equations lint lab notebooks clean
+.PHONY: help book pdf test equations lint lab notebooks bench clean
 
 help:
 	@sed -n 's/^\([a-z]*\):.*## */\1|/p' Makefile | awk -F'|' '{ printf "make %-10s %s\n", $$1, $$2 }'
@@ -56,6 +56,10 @@ lab: $(READY)  ## open the chapters in JupyterLab
 
 notebooks: $(READY)  ## execute the chapters anew and store their outputs (NOTEBOOKS=... for some)
 	$(BIN)/python tools/notebooks.py $(NOTEBOOKS)
+
+bench: $(READY)  ## time a flow beside other libraries, which it installs (needs the network)
+	@$(BIN)/python benchmarks/peers/install.py
+	@$(BIN)/python benchmarks/realnvp.py
 
 clean:  ## remove what the other commands made, but not the environment .venv
 	rm -rf _build .coverage htmlcov .pytest_cache .mypy_cache .ruff_cache .hypothesis
