@@ -432,7 +432,8 @@ def _check_events(parts: Sequence[Bijection]) -> None:
 
 def with_axes_of(value: Array, bar: Array) -> Array:
     """Return `bar` with axes of length 1 behind its own, as many as `value` has more."""
-    return np.reshape(bar, np.shape(bar) + (1,) * (np.ndim(value) - np.ndim(bar)))
+    more = np.ndim(value) - np.ndim(bar)
+    return np.reshape(bar, np.shape(bar) + (1,) * more) if more else bar
 
 
 def in_type_of(source: Array, result: Array) -> Array:

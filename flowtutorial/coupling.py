@@ -223,7 +223,9 @@ class Coupling(Conditioned):
         return v[..., staying], v[..., others]
 
     def _join(self, a: Array, b: Array) -> Array:
-        return np.concatenate([a, b], axis=-1)[..., _places(self.stays)[2]]
+        order = _places(self.stays)[2]
+        joined = np.concatenate([a, b], axis=-1)
+        return joined if order is None else joined[..., order]
 
     def forward_and_log_det(self, z: Array) -> tuple[Array, Array]:
         """Return `(z_a, τ(z_b; c(z_a)))` and the sum of the log-derivatives."""
@@ -268,10 +270,21 @@ def count_parameters(transformer: Bijection) -> int:
 
 
 @cache
-def _places(stays: tuple[bool, ...]) -> tuple[Array, Array, Array]:
+def _places(stays: tuple[bool, ...]) -> tuple[Any, Any, Any]:
     """Return where the coordinates that stay are, where the others, and what undoes their order."""
     staying, others = np.flatnonzero(stays), np.flatnonzero(np.logical_not(stays))
-    return staying, others, np.argsort(np.concatenate([staying, others]))
+    order = np.argsort(np.concatenate([staying, others]))
+    undone = None if np.array_equal(order, np.arange(len(stays))) else _regular(order)
+    return _regular(staying), _regular(others), undone
+
+
+def _regular(places: Array) -> Any:
+    """Return places in equal steps as a slice, which copies nothing; others as they are."""
+    step = int(places[1] - places[0]) if len(places) > 1 else 1
+    if step == 0 or not np.array_equal(places, places[0] + step * np.arange(len(places))):
+        return places
+    end = int(places[-1]) + step
+    return slice(int(places[0]), None if end < 0 else end, step)
 
 
 def as_transformer(transformer: Any) -> Bijection:

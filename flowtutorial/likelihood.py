@@ -246,7 +246,7 @@ def fit(
     context : array of shape (C,) or (n, C), optional
         For a conditional flow.
     method : {"newton", "adam"}, optional
-        By default Newton's up to 200 parameters.
+        By default Newton's up to 200 parameters, unless an option is one of `train` alone.
     progress : bool, optional
         Whether to show a progress bar (needs tqdm). By default, on terminals alone.
     **options
@@ -277,11 +277,14 @@ def fit(
     from .training import train
 
     methods: dict[str, Callable[..., Any]] = {"newton": newton, "adam": train}
+    takes = {name: inspect.signature(function).parameters for name, function in methods.items()}
     if method is None:
-        method = "newton" if flow_of(flow).params.size <= MANY else "adam"
+        small = flow_of(flow).params.size <= MANY
+        meant = any(name in takes["adam"] and name not in takes["newton"] for name in options)
+        method = "newton" if small and not meant else "adam"
     if method not in methods:
         raise ValueError(f"method: expected 'newton' or 'adam', got {method!r}")
-    known = inspect.signature(methods[method]).parameters
+    known = takes[method]
     for name in options:
         if name not in known:
             mine = [p for p, info in known.items() if info.kind is info.KEYWORD_ONLY]

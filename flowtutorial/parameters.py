@@ -113,6 +113,11 @@ def _trained_names(cls: Any) -> tuple[str, ...]:
     return tuple(field.name for field in fields if not field.metadata.get("static", False))
 
 
+@cache
+def _count_fields(cls: Any) -> int:
+    return len(dataclasses.fields(cls))
+
+
 def leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
     """Yield every trained number or array below `value` with the name of its field."""
     if isinstance(value, Parametrised):
@@ -127,7 +132,8 @@ def leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
 
 def refilled(old: Any, **fields: Any) -> Any:
     """Return a copy of an object with other values of its fields."""
-    if len(vars(old)) > len(dataclasses.fields(old)):  # its constructor keeps what it works out
+    cls: Any = type(old)
+    if len(vars(old)) > _count_fields(cls):  # its constructor keeps what it works out
         return dataclasses.replace(old, **fields)
     made = object.__new__(type(old))
     vars(made).update(vars(old), **fields)

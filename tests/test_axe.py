@@ -21,7 +21,7 @@ THEME = {("label-content-name-mismatch", name) for name in ("search-button-field
 
 # Most of the time goes into the contrast of each coloured word of code. Of all the code on a page
 # those blocks are looked at which bring a kind of word that no block before them had.
-RUN = """() => {
+RUN = """(only) => {
     const seen = new Set(), repeated = [];
     for (const block of document.querySelectorAll("div.highlight")) {
         const kinds = [...block.querySelectorAll("span, a")].map(
@@ -31,7 +31,8 @@ RUN = """() => {
     }
     return axe.run({exclude: repeated}, {
         resultTypes: ["violations"],
-        rules: {"label-content-name-mismatch": {enabled: true}},
+        ...(only.length ? {runOnly: only} : {}),
+        rules: {"label-content-name-mismatch": {enabled: !only.length}},
     }).then((results) => results.violations);
 }"""
 
@@ -62,9 +63,9 @@ def open_page(page: Page, path: Path) -> None:
     page.evaluate(AXE)
 
 
-def violations(page: Page) -> list[str]:
+def violations(page: Page, *only: str) -> list[str]:
     """Return the rule, the place and the reason of each violation, but for those of the theme."""
-    found: list[Any] = page.evaluate(RUN)
+    found: list[Any] = page.evaluate(RUN, only)
     return [
         f"{rule['id']}: {node['target']} {node['html'][:100]} — {node['failureSummary']}"
         for rule in found
@@ -76,9 +77,10 @@ def violations(page: Page) -> list[str]:
 @pytest.mark.parametrize("name", PAGES)
 def test_page_keeps_the_rules_of_accessibility(page: Page, book: Path, name: str) -> None:
     open_page(page, book / f"{name}.html")
-    for theme in ("light", "dark"):
-        set_theme(page, theme)
-        assert violations(page) == [], theme
+    set_theme(page, "light")
+    assert violations(page) == []
+    set_theme(page, "dark")
+    assert violations(page, "color-contrast") == []  # nothing else depends on colours
 
 
 def test_violations_are_noticed(page: Page, book: Path) -> None:

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 import sympy as sp
-from bs4 import BeautifulSoup
 
 from flowtutorial import Flow, Shift, StandardNormal
 from flowtutorial.symbolic import average, equation, symbols
 from flowtutorial.symbolic.coverage import Equation, Status, coverage, digest, summary
 from flowtutorial.symbolic.texmath import TexError
+from tests.test_pages import soup
 
 ROOT = Path(__file__).resolve().parent.parent
 BOOK = ROOT / "book"
@@ -39,25 +39,23 @@ def test_the_book_displays_equations_of_each_kind() -> None:
 def test_pages_show_the_equations_that_were_counted(book: Path) -> None:
     shown = []
     for page in sorted((book / "book").glob("*.html")):
-        soup = BeautifulSoup(page.read_text(encoding="utf-8"), "html.parser")
-        shown += [tag.get("id") for tag in soup.select("div.math")]
+        shown += [tag.get("id") for tag in soup(page).select("div.math")]
     assert sorted(map(str, shown)) == sorted(f"equation-{s.equation.label}" for s in STATUSES)
 
 
 def test_marks_and_appendix_lead_to_the_proofs(book: Path) -> None:
     marks = []
-    for page in (book / "book").glob("0*.html"):
-        soup = BeautifulSoup(page.read_text(encoding="utf-8"), "html.parser")
-        for mark in soup.select(".eqno a.proof-mark"):
+    for page in (book / "book").glob("[0-9]*.html"):
+        for mark in soup(page).select(".eqno a.proof-mark"):
             marks.append(str(mark["href"]))
             label = str(mark["href"]).removeprefix("#proof-")
-            record = soup.find(id=f"proof-{label}")
+            record = soup(page).find(id=f"proof-{label}")
             assert record is not None
             assert record.find_parent(class_="cell_output")
             assert record["href"] == f"#equation-{label}"
             assert "proved" in str(mark["aria-label"]) or "checked" in str(mark["aria-label"])
     assert len(marks) == len(CLAIMS)
-    appendix = BeautifulSoup((book / "book/equations.html").read_text("utf-8"), "html.parser")
+    appendix = soup(book / "book/equations.html")
     assert len(appendix.select("table.equations tbody tr")) == len(STATUSES)
     home = (book / "book/index.html").read_text(encoding="utf-8")
     assert f"{len(STATUSES)} displayed equations" in home

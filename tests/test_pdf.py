@@ -9,12 +9,19 @@ import unicodedata
 from pathlib import Path
 
 import pytest
-from bs4 import BeautifulSoup
 from pypdf import PdfReader
 
 from tests.browser import find_chromium
+from tests.test_pages import soup
 from tests.test_repository import ROOT, pages
 from tools.pdf import print_book, reading_order, resolved
+
+# A page of each kind; typesetting the whole book for paper takes minutes.
+PRINTED = [
+    pages()[0],
+    pages()[1],
+    *(f"book/{name}" for name in ("notation", "equations", "bibliography")),
+]
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +29,7 @@ def printed(book: Path, tmp_path_factory: pytest.TempPathFactory) -> PdfReader:
     if find_chromium() is None and os.environ.get("FLOWTUTORIAL_REQUIRE_BROWSER") != "1":
         pytest.skip("no Chromium: install the package `chromium`, or set CHROMIUM to its path")
     target = tmp_path_factory.mktemp("pdf") / "book.pdf"
-    print_book(book, target)
+    print_book(book, target, PRINTED)
     return PdfReader(target)
 
 
@@ -45,12 +52,10 @@ def test_pages_follow_the_table_of_contents(book: Path) -> None:
 
 def test_bookmarks_are_the_headings(printed: PdfReader, book: Path) -> None:
     titles = []
-    for name in pages():
-        html = (book / f"{name}.html").read_text(encoding="utf-8")
-        title = BeautifulSoup(html, "html.parser").select_one("article h1")
+    for name in PRINTED:
+        title = soup(book / f"{name}.html").select_one("article h1")
         assert title is not None
-        title.select_one(".headerlink").decompose()  # type: ignore[union-attr]
-        titles.append(words(title.get_text()))
+        titles.append(words(title.get_text()).removesuffix("#"))
     top = [item for item in printed.outline if not isinstance(item, list)]
     assert [words(str(item.title)) for item in top] == titles
     first = first_pages(printed)
@@ -62,8 +67,7 @@ def test_bookmarks_are_the_headings(printed: PdfReader, book: Path) -> None:
 def test_solutions_and_numbers_are_printed(printed: PdfReader, book: Path) -> None:
     _, begin, end, *_ = first_pages(printed)
     text = words("".join(page.extract_text() for page in printed.pages[begin:end]))
-    html = (book / f"{pages()[1]}.html").read_text(encoding="utf-8")
-    chapter = BeautifulSoup(html, "html.parser")
+    chapter = soup(book / f"{PRINTED[1]}.html")
     numbers = [number.get_text().split(")")[0] + ")" for number in chapter.select(".eqno")]
     assert numbers
     assert not [number for number in numbers if number not in text]

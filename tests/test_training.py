@@ -251,7 +251,7 @@ def test_numbers_can_be_trained_too() -> None:
     np.testing.assert_allclose(result.params, [x.mean(), np.log(x.std())], atol=0.02)
 
 
-def test_the_method_follows_the_number_of_parameters() -> None:
+def test_the_method_follows_the_number_of_parameters_and_the_options() -> None:
     few = Autoregressive.init(1, 0, hidden=(8,), transformer=Shift, context_dim=1)
     x, context = MOONS[:60, :1], MOONS[:60, 1:]
     assert isinstance(fit(Flow(StandardNormal(1), Chain((few,))), x, context), Fit)
@@ -261,6 +261,7 @@ def test_the_method_follows_the_number_of_parameters() -> None:
     assert isinstance(result, Training)
     np.testing.assert_array_equal(result.params, train(many, MOONS, epochs=1).params)
     assert isinstance(fit(NORMAL, MOONS, method="adam", epochs=1), Training)
+    assert isinstance(fit(NORMAL, MOONS, batch_size=100, epochs=1), Training)
 
 
 def test_repr() -> None:
@@ -361,7 +362,7 @@ def test_train_names_what_is_wrong(
     ("flow", "options", "error", "message"),
     [
         (SMALL, {"method": "sgd"}, ValueError, "method: expected 'newton' or 'adam', got 'sgd'"),
-        (NORMAL, {"epochs": 3}, TypeError,
+        (NORMAL, {"method": "newton", "epochs": 3}, TypeError,
          "epochs: not an option of the method 'newton', which has .*tolerance"),
         (NORMAL, {"method": "adam", "tolerance": 3}, TypeError,
          "tolerance: not an option of the method 'adam', which has .*epochs, batch_size"),

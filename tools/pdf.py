@@ -86,9 +86,8 @@ def point_within(link: Tag, page: str, pages: list[str]) -> None:
         del link["href"]
 
 
-def print_book(html: Path, target: Path) -> None:
-    """Print the pages in the folder `html` into the file `target`."""
-    pages = reading_order(html)
+def print_book(html: Path, target: Path, pages: list[str]) -> None:
+    """Print pages in the folder `html`, without their endings, into the file `target`."""
     articles = [article(html, page, pages) for page in pages]
     with chromium() as browser:
         page = browser.new_page()
@@ -167,7 +166,7 @@ def main() -> int:
         return 1
     if not (options.html / "index.html").is_file():
         parser.error(f"no pages in {options.html}: run `make book` first")
-    print_book(options.html, options.output)
+    print_book(options.html, options.output, reading_order(options.html))
     print(f"The book is printed. Open {options.output}")
     return 0
 
