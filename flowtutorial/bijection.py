@@ -141,11 +141,17 @@ class Bijection(Parametrised, ABC):
         each trained field, of the shape of `x` and then of the field. The derivatives come from
         this class's own NumPy code (`symbolic.derive`), compiled once; chapter 4 derives them.
         """
-        return self._derived_pullback(x, "inverse")
+        return (self._traced_pullback if self.event_ndim else self._derived_pullback)(x, "inverse")
 
     def forward_and_pullback(self, z: Array) -> tuple[Array, Array, Pullback]:
         """Return `g(z)`, `log|∂g/∂z|` and what carries derivatives back through `g`, likewise."""
-        return self._derived_pullback(z, "forward")
+        return (self._traced_pullback if self.event_ndim else self._derived_pullback)(z, "forward")
+
+    def _traced_pullback(self, x: Array, direction: str) -> tuple[Array, Array, Pullback]:
+        from .symbolic.derive import vector_pullback
+
+        pulled: tuple[Array, Array, Pullback] = vector_pullback(self, x, direction)
+        return pulled
 
     def _derived_pullback(self, x: Array, direction: str) -> tuple[Array, Array, Pullback]:
         from .symbolic.derive import derive  # SymPy is loaded when a first gradient is asked for

@@ -22,6 +22,11 @@ def is_traced(value: object) -> bool:
     return getattr(value, "is_traced", False)
 
 
+def is_chunked(value: object) -> bool:
+    """Whether `value` is a Dask array, whose chunks may lie anywhere."""
+    return hasattr(value, "__dask_graph__") and hasattr(value, "chunks")
+
+
 def spare(array: Array) -> Array | None:
     """Return `array` as the place for a result, `np.exp(array, out=spare(array))`.
 
@@ -61,7 +66,9 @@ def as_real(value: object, name: str) -> Array:
 
 
 def as_parameters(value: object, name: str) -> Array:
-    """Return an array of parameters, with at least one axis; traced values pass.
+    """Return an array of parameters, a copy that can't be written to, with at least one axis.
+
+    Traced values pass.
 
     Raises
     ------
@@ -73,7 +80,11 @@ def as_parameters(value: object, name: str) -> Array:
     array = as_real(value, name)
     if array.ndim == 0:
         raise ValueError(f"{name}: expected an array of parameters, got the single number {value}")
-    return array
+    if is_traced(array):
+        return array
+    copied = np.array(array)  # so that nobody else can change the parameters of a flow
+    copied.flags.writeable = False
+    return copied
 
 
 def as_vectors(array: Array, dim: int | None, name: str) -> Array:
@@ -115,7 +126,7 @@ def as_observations(value: object, name: str, event_ndim: int = 0) -> Array:
         raise ValueError(
             f"{name}: {array.size - np.count_nonzero(finite)} of {array.size} values are NaN or "
             f"infinite, the first is {name}[{index}] = {array[first]}; remove them first, for "
-            f"example with {name}[numpy.isfinite({name})]"
+            f"example with {name}[numpy.isfinite({name}){'.all(axis=-1)' if event_ndim else ''}]"
         )
     return array.reshape(-1, array.shape[-1]) if event_ndim else array.reshape(-1)
 

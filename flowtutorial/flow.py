@@ -7,7 +7,6 @@ it. Everything else is the door in front of it: types, the support, long arrays,
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any, Self
@@ -16,19 +15,19 @@ import numpy as np
 
 from .bijection import Bijection, Interval, image
 from .blocks import (
-    BLOCK,
-    ROWS,
     Array,
     as_count,
     as_generator,
     as_observations,
     as_real,
     as_vectors,
+    is_chunked,
     is_traced,
     map_blocks,
     map_rows,
 )
 from .distributions import Distribution
+from .observations import Block, observe
 from .parameters import Parametrised
 
 
@@ -140,13 +139,14 @@ class Flow:
         """Return `log p(x)`, or `log p(x | context)`, in the floating-point type of `x`.
 
         Of numbers it has the shape of `x`, of vectors that without the last axis. Outside the open
-        interval onto which the bijection maps, and at ±∞, the result is `-∞`; at NaN it is NaN,
-        there alone. A traced `x` gives the formula.
+        interval onto which the bijection maps, at ±∞, and where a vector's latents overflow, the
+        result is `-∞`; at NaN it is NaN, there alone. A traced `x` gives the formula.
 
         Parameters
         ----------
         x : array
-            Numbers, or vectors on the last axis.
+            Numbers, or vectors on the last axis. Of a Dask array the result is one, too, of the
+            same chunks, not yet computed.
         context : array of shape (..., C), optional
             For a conditional flow: one vector, or one for each observation.
 
@@ -157,6 +157,10 @@ class Flow:
         ValueError
             If vectors have the wrong length, or a context is missing, or not wanted.
         """
+        if is_chunked(x) or is_chunked(context):
+            from .cluster import log_prob
+
+            return log_prob(self, x, context)
         x, context = self._event(x, "x"), self.as_context(context)
         if is_traced(x):
             return self._given(context)._formula(x)
@@ -171,13 +175,21 @@ class Flow:
         """Return `log p(x)`, also where a value has no density."""
         low, high = self.bijection.codomain
         if np.all(low < x.min(initial=np.inf)) and np.all(x.max(initial=-np.inf) < high):
-            return self._formula(x)
+            if not self.event_ndim:
+                return self._formula(x)
+            with np.errstate(all="ignore"):
+                result = self._formula(x)
+            # latents beyond the floating-point numbers, from which a network makes NaN
+            return np.where(np.isnan(result), -np.inf, result)
         inside, missing = (x > low) & (x < high), np.isnan(x)
         if self.event_ndim:
             inside, missing = inside.all(axis=-1), missing.any(axis=-1)
-        result = self._formula(
-            np.where(inside[..., None] if self.event_ndim else inside, x, np.nan)
-        )
+        with np.errstate(all="ignore" if self.event_ndim else None):
+            result = self._formula(
+                np.where(inside[..., None] if self.event_ndim else inside, x, np.nan)
+            )
+        if self.event_ndim:
+            inside = inside & ~np.isnan(result)
         return np.where(inside | missing, result, -np.inf)
 
     def _event(self, x: Array, name: str) -> Array:
@@ -327,6 +339,13 @@ class Flow:
         x = self.observations(x)
         return self._given(self.rows_of_context(context, len(x)))._log_prob_and_score(x)
 
+    def score(self, x: Array) -> Array:
+        """Return `∂ log p(x)/∂x`, of the shape of `x`; so a flow can be the base of another."""
+        from .symbolic.derive import score_of
+
+        z, _, pullback = self.bijection.inverse_and_pullback(self._event(x, "x"))
+        return pullback(score_of(self.base, z))[0]
+
     def observations(self, x: Array) -> Array:
         """Return data for a fit, finite and not empty: of shape (n,), or (n, D) for vectors."""
         return as_observations(self._event(x, "x"), "x", self.event_ndim)
@@ -368,13 +387,6 @@ class Flow:
         log_prob, score = self._pulled(x, summed=True)
         return float(log_prob.sum()), np.concatenate([np.empty(0), *map(np.ravel, score)])
 
-    def blocks(self, x: Array, context: Array | None) -> Iterator[tuple[Self, Array]]:
-        """Yield observations block by block, each with the flow for its context."""
-        rows = ROWS if self.event_ndim else BLOCK
-        for start in range(0, len(x), rows):
-            part = slice(start, start + rows)
-            yield self._given(None if context is None else context[part]), x[part]
-
     def gradient(self, x: Array, context: Array | None = None) -> SimpleNamespace:
         """Return `∂/∂θ` of the mean log-likelihood, as a bundle with the bijection's fields.
 
@@ -391,10 +403,8 @@ class Flow:
             If `x` is not real, is empty, or has NaN or infinite values, or the context does not
             fit.
         """
-        x = self.observations(x)
-        blocks = self.blocks(x, self.rows_of_context(context, len(x)))
-        total = sum(flow._log_prob_and_slope(part)[1] for flow, part in blocks)
-        return self.bijection.bundle(total / len(x))
+        data = observe(self, x, context)
+        return self.bijection.bundle(data.reduce(sums_of, self)[1] / len(data))
 
     # -- on disk -----------------------------------------------------------------------------------
 
@@ -427,6 +437,12 @@ class Flow:
         from .storage import load
 
         return load(path, classes)
+
+
+def sums_of(block: Block, flow: Flow) -> tuple[float, Array]:
+    """Return `Σ log p(x; θ)` over a block, and its derivative by the vector of parameters."""
+    with np.errstate(all="ignore"):  # callers check for finite results
+        return flow._given(block.context)._log_prob_and_slope(block.x)
 
 
 def _check_broadcast(x: Array, context: Array) -> None:

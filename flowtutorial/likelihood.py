@@ -10,13 +10,14 @@ import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from .blocks import Array, as_count
-from .flow import Flow
+from .flow import Flow, sums_of
 from .kinks import Summit, climb_over_kinks
+from .observations import Block, Observations, observe
 
 if TYPE_CHECKING:
     from .training import Training
@@ -106,14 +107,14 @@ def gradient_ascent(
     >>> gradient_ascent(start, [1.0, 2.0, 3.0], learning_rate=0.5, steps=3).params.ravel()
     array([0.  , 1.  , 1.5 , 1.75])
     """
-    x, context = supported(flow, x, context)
+    data = supported(flow, x, context)
     steps = as_count(steps, "steps")
     rate = finite_number(learning_rate, "learning_rate")
     params = np.empty((steps + 1, flow.params.size))
     log_likelihood = np.empty(steps + 1)
     for t in range(steps + 1):
         params[t] = flow.params
-        log_likelihood[t], gradient = mean_and_slope(flow, x, context)
+        log_likelihood[t], gradient = mean_and_slope(flow, data)
         if t == steps:
             break
         with np.errstate(over="ignore", invalid="ignore"):  # what comes out is checked next
@@ -160,8 +161,7 @@ class Fit:
     message: str
     gradient_norm: float
     iterations: int
-    _data: Array = field(repr=False)
-    _context: Array | None = field(default=None, repr=False)
+    _data: Observations = field(repr=False)
     _kink: bool = field(default=False, repr=False)
     _ridge: float = field(default=0.0, repr=False)
 
@@ -192,7 +192,7 @@ class Fit:
         n = len(self._data)
         if kind == "observed":
             return _inverse_or_nan(self._curvature()) / n
-        outer = _mean_log_likelihood(self.flow, self._data, self._context)[2]
+        outer = _moments(self.flow, self._data).outer
         if kind == "opg":
             return _inverse_or_nan(outer + self._ridge * np.eye(len(outer))) / n
         bread = _inverse_or_nan(self._curvature())
@@ -201,9 +201,7 @@ class Fit:
     def _curvature(self) -> Array:
         if self._kink:  # differences of slopes across a kink mean nothing
             return np.full((self.params.size,) * 2, np.nan)
-        return self._ridge * np.eye(self.params.size) - _hessian(
-            self.flow, self._data, self._context
-        )
+        return self._ridge * np.eye(self.params.size) - _hessian(self.flow, self._data)
 
     def __repr__(self) -> str:
         names, errors = self.flow.param_names, self.standard_errors
@@ -331,16 +329,15 @@ def newton(
     Fit
         Estimates, standard errors, and whether and why it stopped; prints as a table.
     """
-    x, context = supported(flow, x, context)
-    if flow.params.size > 1:
-        check_varied(x)
+    data = supported(flow, x, context)
+    check_varied(flow, data)
     tolerance = finite_number(tolerance, "tolerance")
     if tolerance <= 0.0:
         raise ValueError(f"tolerance: expected a positive number, got {tolerance:g}")
     ridge = finite_number(ridge, "ridge")
     if ridge < 0.0:
         raise ValueError(f"ridge: expected 0 or a positive number, got {ridge:g}")
-    climb = _Climb(flow, x, ridge, context)
+    climb = _Climb(flow, data, ridge)
     message = f"{as_count(max_iterations, 'max_iterations')} iterations were not enough"
     converged = kink = False
     with progress_bar(max_iterations, progress) as bar:
@@ -354,7 +351,7 @@ def newton(
                 converged, message = True, "no step climbs any further"
                 break
             if climb.stalled or not climbed:
-                summit = climb.over_kinks(tolerance, max_iterations)
+                summit = climb.over_kinks(tolerance, max_iterations - climb.iterations)
                 if summit.converged or climb.gives_up or not climbed:
                     kink, converged, message = True, summit.converged, summit.message
                     climb.move(summit)
@@ -366,13 +363,12 @@ def newton(
     return Fit(
         flow=climb.flow,
         params=climb.flow.params,
-        log_likelihood=_mean_log_likelihood(climb.flow, x, context)[0],
+        log_likelihood=climb.log_likelihood,
         converged=converged,
         message=message,
         gradient_norm=float(np.linalg.norm(climb.gradient)),
         iterations=climb.iterations,
-        _data=x,
-        _context=context,
+        _data=data,
         _kink=kink,
         _ridge=climb.ridge,
     )
@@ -390,35 +386,43 @@ class _Climb:
     RADIUS = 2.0
     PATIENCE = 3  # steps in a row, cut short and gaining next to nothing: Newton is stuck
 
-    def __init__(
-        self, flow: Flow, x: Array, ridge: float = 0.0, context: Array | None = None
-    ) -> None:
-        self.x, self.context = x, context
+    def __init__(self, flow: Flow, data: Observations, ridge: float = 0.0) -> None:
+        self.data = data
         self.iterations, self.use_hessian, self.cut = 0, False, 0
-        self.center, self.ridge, self.patience = flow.params, ridge / len(x), self.PATIENCE
-        self._arrive(flow, *self._evaluate(flow))
+        self.center, self.ridge, self.patience = flow.params, ridge / len(data), self.PATIENCE
+        self._arrive(flow, self._evaluate(flow))
 
-    def _evaluate(self, flow: Flow) -> tuple[float, Array, Array]:
-        """Return the objective, its gradient, and its curvature from outer products."""
-        value, gradient, outer = _mean_log_likelihood(flow, self.x, self.context)
+    def _evaluate(self, flow: Flow) -> _Moments:
+        """Return the objective, its gradient, and its curvature from outer products: one pass."""
+        found = _moments(flow, self.data)
         away = flow.params - self.center
-        value -= 0.5 * self.ridge * float(away @ away)
-        return value, gradient - self.ridge * away, outer + self._ridge_matrix()
+        return found._replace(
+            value=found.value - 0.5 * self.ridge * float(away @ away),
+            gradient=found.gradient - self.ridge * away,
+            outer=found.outer + self._ridge_matrix(),
+        )
 
     def _ridge_matrix(self) -> Array:
         return self.ridge * np.eye(self.center.size)
 
-    def _arrive(self, flow: Flow, value: float, gradient: Array, outer: Array) -> None:
-        self.flow, self.value, self.gradient = flow, value, gradient
-        self.information = _fisher_information(flow, self.context) + self._ridge_matrix()
-        scoring = _solve(self.information, gradient)
-        self.far = not gradient @ scoring < 1.0
-        self.curvature = outer
+    def _arrive(self, flow: Flow, found: _Moments) -> None:
+        self.flow, self.found, self.value, self.gradient = flow, found, found.value, found.gradient
+        contexts = self.data.some_contexts
+        self.information = _fisher_information(flow, contexts) + self._ridge_matrix()
+        scoring = _solve(self.information, self.gradient)
+        self.far = not self.gradient @ scoring < 1.0
+        self.curvature = found.outer
         if self.far:
             self.curvature = self.information
         elif self.use_hessian:
-            hessian = self._ridge_matrix() - _hessian(flow, self.x, self.context)
+            hessian = self._ridge_matrix() - _hessian(flow, self.data)
             self.curvature = hessian if _is_positive(hessian) else self.information
+
+    @property
+    def log_likelihood(self) -> float:
+        """The mean log-likelihood, without the ridge."""
+        away = self.flow.params - self.center
+        return self.value + 0.5 * self.ridge * float(away @ away)
 
     def distance(self) -> float:
         """Length of the Newton step, in standard errors; infinite if there is none."""
@@ -426,7 +430,7 @@ class _Climb:
         missed = np.linalg.norm(self.curvature @ step - self.gradient)
         if missed > 1e-6 * np.linalg.norm(self.gradient):
             return np.inf
-        return float(np.sqrt(max(self.gradient @ step, 0.0) * len(self.x)))
+        return float(np.sqrt(max(self.gradient @ step, 0.0) * len(self.data)))
 
     def step(self) -> bool:
         """Take one step uphill; return whether there was one."""
@@ -461,12 +465,13 @@ class _Climb:
         def objective(params: Array) -> tuple[float, Array]:
             if not np.isfinite(params).all():
                 return -np.inf, np.full_like(params, np.nan)
-            return self._evaluate(self.flow.with_params(params))[:2]
+            found = self._evaluate(self.flow.with_params(params))
+            return found.value, found.gradient
 
         diagonal = np.diag(self.information)
         ridge = np.where(diagonal > 0.0, 1e-3 * diagonal, 1e-3)  # for flat directions
         return climb_over_kinks(
-            objective, self.flow.params, self.information + np.diag(ridge), len(self.x),
+            objective, self.flow.params, self.information + np.diag(ridge), len(self.data),
             tolerance=tolerance, iterations=max_iterations,
         )  # fmt: skip
 
@@ -474,12 +479,12 @@ class _Climb:
         """Take over where `over_kinks` has arrived."""
         self.iterations += summit.iterations
         flow = self.flow.with_params(summit.params)
-        self._arrive(flow, *self._evaluate(flow))
+        self._arrive(flow, self._evaluate(flow))
 
     def _look_closer(self) -> None:
         """From here on, read the curvature near the maximum off the Hessian."""
         self.use_hessian = True
-        self._arrive(self.flow, *self._evaluate(self.flow))
+        self._arrive(self.flow, self.found)
 
     def _search(self, step: Array) -> bool:
         """Halve a step until it climbs; take it."""
@@ -498,31 +503,81 @@ class _Climb:
 
     def _accept(self, params: Array) -> bool:
         flow = self.flow.with_params(params)
-        value, gradient, outer = self._evaluate(flow)
+        found = self._evaluate(flow)
         rounding = 4.0 * np.finfo(float).eps * abs(self.value)
-        if not (value >= self.value - rounding and np.isfinite(outer).all()):
+        if not (found.value >= self.value - rounding and np.isfinite(found.outer).all()):
             return False
         # On the flat top the likelihood no longer tells two points apart; its slope still does.
-        smaller = gradient @ _solve(self.curvature, gradient) < self.gradient @ _solve(
-            self.curvature, self.gradient
-        )
-        if value > self.value + rounding or smaller:
-            self._arrive(flow, value, gradient, outer)
+        before, after = (g @ _solve(self.curvature, g) for g in (self.gradient, found.gradient))
+        if found.value > self.value + rounding or after < before:
+            self._arrive(flow, found)
             return True
         return False
 
     def check_bounded(self) -> None:
         """Raise when the density piles up within the spacing of floating-point numbers."""
-        check_bounded(self.flow, self.x, self.context, self.value)
+        refuse_narrow(self.flow, self.data, self.value, self.found.narrow)
 
 
-def check_bounded(flow: Flow, x: Array, context: Array | None, mean: float) -> None:
+class Narrow(NamedTuple):
+    """How far a density has narrowed around the data, in spacings of floating-point numbers.
+
+    `drop` is what the log-density of vectors loses, in sum, one spacing away; `peak` its excess
+    over that of one spacing where it is largest, with index and value of the datum.
+    """
+
+    drop: float
+    peak: tuple[float, int, Any]
+
+    def __add__(self, other: Any) -> Narrow:
+        """Return what holds for the data of both."""
+        return Narrow(self.drop + other.drop, max(self.peak, other.peak, key=lambda peak: peak[0]))
+
+
+class _Moments(NamedTuple):
+    """Mean log-likelihood, its gradient, the mean outer product of the scores, and `Narrow`."""
+
+    value: float
+    gradient: Array
+    outer: Array
+    narrow: Narrow
+
+
+def _spacing(data: Observations) -> Array:
+    """Return the spacing of floating-point numbers at the largest of the data, by coordinates."""
+    summary = data.summary
+    assert summary is not None
+    largest = np.maximum(np.abs(summary.low), np.abs(summary.high))
+    return np.spacing(np.where(largest > 0.0, largest, 1.0))
+
+
+def _narrow(block: Block, flow: Flow, log_prob: Array, spacing: Array) -> Narrow:
+    """Return how narrow a density is around a block."""
+    x, context, first = block
+    with np.errstate(all="ignore"):
+        excess, drop = np.log(np.spacing(np.abs(x) + spacing)), 0.0
+        if flow.event_ndim:
+            excess = excess.sum(axis=-1)
+            # columns that are sums of others: the density narrows in some directions, not in all
+            signs = np.random.default_rng(first).choice([-1.0, 1.0], x.shape)
+            beside = flow.log_prob(x + signs * np.spacing(np.abs(x)), context)
+            drop = float(np.nan_to_num(log_prob - beside, posinf=0.0, neginf=0.0).sum())
+        excess = excess + log_prob
+    index = int(np.argmax(excess))
+    return Narrow(drop, (float(excess[index]), first + index, x[index]))
+
+
+def _narrow_of(block: Block, flow: Flow, spacing: Array) -> tuple[Narrow]:
+    return (_narrow(block, flow, flow.log_prob(block.x, block.context), spacing),)
+
+
+def check_bounded(flow: Flow, data: Observations, mean: float) -> None:
     """Refuse a likelihood without bound, seen from where it has led.
 
     Parameters
     ----------
     flow : Flow
-    x, context : array
+    data : Observations
     mean : float
         The mean log-likelihood.
 
@@ -532,10 +587,13 @@ def check_bounded(flow: Flow, x: Array, context: Array | None, mean: float) -> N
         If the density has narrowed to the spacing of floating-point numbers, around all of the
         data or around one.
     """
-    largest = np.abs(x).max(axis=0)
-    spacing = np.spacing(np.where(largest > 0.0, largest, 1.0))
-    kind = f"{len(x)} {'vectors' if flow.event_ndim else 'values'}"
-    if mean > -np.sum(np.log(spacing)):
+    refuse_narrow(flow, data, mean, data.reduce(_narrow_of, flow, _spacing(data))[0])
+
+
+def refuse_narrow(flow: Flow, data: Observations, mean: float, narrow: Narrow) -> None:
+    """Raise the error of `check_bounded` where `narrow` is known."""
+    kind = f"{len(data)} {'vectors' if flow.event_ndim else 'values'}"
+    if mean > -np.sum(np.log(_spacing(data))):
         advice = (
             "leave out columns that are constant or sums of others"
             if flow.event_ndim
@@ -546,23 +604,19 @@ def check_bounded(flow: Flow, x: Array, context: Array | None, mean: float) -> N
             f"x: the likelihood of these {kind} has no bound: the density has narrowed to the "
             f"spacing of floating-point numbers around them{shown}; {advice}"
         )
-    log_prob, spacings = flow.log_prob(x, context), np.log(np.spacing(np.abs(x) + spacing))
-    if flow.event_ndim:
-        # columns that are sums of others: the density narrows in some directions and not in all
-        signs = np.random.default_rng(0).choice([-1.0, 1.0], x.shape)
-        drop = log_prob - flow.log_prob(x + signs * np.spacing(np.abs(x)), context)
-        if np.mean(np.nan_to_num(drop, posinf=0.0, neginf=0.0)) > 0.1:
-            raise ValueError(
-                f"x: the likelihood of these {kind} has no bound: in one direction the density has "
-                "narrowed to the spacing of floating-point numbers; leave out columns that are "
-                "constant or sums of others"
-            )
-    excess = log_prob + (spacings.sum(axis=-1) if flow.event_ndim else spacings)
-    first = int(np.argmax(excess))
-    if excess[first] > 0.0:
+    assert data.summary is not None
+    box = np.sum(np.log(data.summary.high - data.summary.low)) if flow.event_ndim else np.inf
+    if narrow.drop > 0.1 * len(data) and mean > -box:  # higher than the uniform around all data
+        raise ValueError(
+            f"x: the likelihood of these {kind} has no bound: in one direction the density has "
+            "narrowed to the spacing of floating-point numbers; leave out columns that are "
+            "constant or sums of others"
+        )
+    excess, first, value = narrow.peak
+    if excess > 0.0:
         raise ValueError(
             f"x: the likelihood of these {kind} has no bound: the density has narrowed to the "
-            f"spacing of floating-point numbers around x[{first}] = {x[first]}; start elsewhere, "
+            f"spacing of floating-point numbers around x[{first}] = {value}; start elsewhere, "
             "or take fewer components, or a ridge"
         )
 
@@ -589,60 +643,49 @@ def _is_positive(matrix: Array) -> bool:
     return bool(values[0] > 1e-10 * values[-1])
 
 
-def _mean_log_likelihood(flow: Flow, x: Array, context: Array | None) -> tuple[float, Array, Array]:
-    """Return the mean log-likelihood, its gradient, and the mean outer product of the scores."""
-    k = flow.params.size
-    value, gradient, outer = 0.0, np.zeros(k), np.zeros((k, k))
-    for given, block in flow.blocks(x, context):
-        with np.errstate(all="ignore"):  # callers check for finite results
-            log_prob, score = given._log_prob_and_score(block)
-            value += log_prob.sum()
-            gradient += score.sum(axis=0)
-            outer += score.T @ score
-    return value / len(x), gradient / len(x), outer / len(x)
+def _moments(flow: Flow, data: Observations) -> _Moments:
+    """Return what one pass over the data finds at the parameters of `flow`."""
+    value, gradient, outer, narrow = data.reduce(_moments_of, flow, _spacing(data))
+    return _Moments(value / len(data), gradient / len(data), outer / len(data), narrow)
 
 
-def mean_and_slope(flow: Flow, x: Array, context: Array | None) -> tuple[float, Array]:
+def _moments_of(block: Block, flow: Flow, spacing: Array) -> tuple[float, Array, Array, Narrow]:
+    with np.errstate(all="ignore"):  # callers check for finite results
+        log_prob, score = flow._given(block.context)._log_prob_and_score(block.x)
+        narrow = _narrow(block, flow, log_prob, spacing)
+        return float(log_prob.sum()), score.sum(axis=0), score.T @ score, narrow
+
+
+def mean_and_slope(flow: Flow, data: Observations) -> tuple[float, Array]:
     """Return the mean log-likelihood and its gradient."""
-    value: float = 0.0
-    gradient: Array = 0.0
-    for given, block in flow.blocks(x, context):
-        with np.errstate(all="ignore"):  # callers check for finite results
-            log_prob, slope = given._log_prob_and_slope(block)
-            value += log_prob
-            gradient += slope
-    return value / len(x), gradient / len(x)
+    value, gradient = data.reduce(sums_of, flow)
+    return value / len(data), gradient / len(data)
 
 
 def _fisher_information(flow: Flow, context: Array | None) -> Array:
     """Return `E[∂ log p/∂θ (∂ log p/∂θ)ᵀ]` under the flow itself, from a few of its own draws."""
     with np.errstate(all="ignore"):
-        if context is None:
-            x = flow.sample(256, 0)
-        else:  # contexts from all over the data
-            context = context[np.linspace(0, len(context) - 1, 256).astype(int)]
-            x = flow.sample(1, 0, context)[0]
+        x = flow.sample(256, 0) if context is None else flow.sample(1, 0, context)[0]
         score = flow._given(context)._log_prob_and_score(x)[1]
         score = score[np.isfinite(score).all(axis=1)]
         information: Array = score.T @ score / max(len(score), 1)
     return information if np.isfinite(information).all() else np.eye(flow.params.size)
 
 
-def _hessian(flow: Flow, x: Array, context: Array | None) -> Array:
+def _hessian(flow: Flow, data: Observations) -> Array:
     """Return the Hessian of the mean log-likelihood, by central differences of its gradient."""
-    params, rows = flow.params, []
-    _, units = _scaled(_fisher_information(flow, context))
-    for j, h in enumerate(np.cbrt(np.finfo(float).eps) * units):
-        h = max(h, 1e-10 * abs(params[j]))
-        up, down = params.copy(), params.copy()
-        up[j], down[j] = params[j] + h, params[j] - h
-        change = (
-            mean_and_slope(flow.with_params(up), x, context)[1]
-            - mean_and_slope(flow.with_params(down), x, context)[1]
-        )
-        rows.append(change / (up[j] - down[j]))
-    matrix = np.array(rows)
+    params = flow.params
+    _, units = _scaled(_fisher_information(flow, data.some_contexts))
+    steps = np.diag(np.maximum(np.cbrt(np.finfo(float).eps) * units, 1e-10 * np.abs(params)))
+    ends = [params + steps, params - steps]
+    flows = [[flow.with_params(row) for row in end] for end in ends]
+    up, down = data.reduce(_slopes_of, flows)  # all in one pass
+    matrix = (up - down) / np.diag(ends[0] - ends[1])[:, None] / len(data)
     return 0.5 * (matrix + matrix.T)
+
+
+def _slopes_of(block: Block, flows: list[list[Flow]]) -> tuple[Array, ...]:
+    return tuple(np.array([sums_of(block, flow)[1] for flow in end]) for end in flows)
 
 
 def _inverse_or_nan(matrix: Array) -> Array:
@@ -673,26 +716,14 @@ def flow_of(flow: Any) -> Flow:
     return flow
 
 
-def supported(flow: Any, x: Array, context: Array | None) -> tuple[Array, Array | None]:
+def supported(flow: Any, x: Array, context: Array | None) -> Observations:
     """Return data for which `flow` has a likelihood, with a context for each or none."""
     if flow_of(flow).params.size == 0:
         raise ValueError(f"flow: {flow!r} has no parameters to fit")
-    with np.errstate(over="ignore"):
-        x = flow.observations(flow.observations(x).astype(np.float64, copy=False))
-    context = flow.rows_of_context(context, len(x))
-    impossible = np.isneginf(flow.log_prob(x, context))
-    if impossible.any():
-        first = int(np.argmax(impossible))
-        low, high = flow.support
-        raise ValueError(
-            f"x: {np.count_nonzero(impossible)} of {len(x)} values have density 0 under the flow "
-            f"at its start, the first is x[{first}] = {x[first]}; its values lie in ({low}, "
-            f"{high}), so start elsewhere or choose another bijection"
-        )
-    return x, context
+    return observe(flow, x, context, density=True)
 
 
-def check_varied(x: Array) -> None:
+def check_varied(flow: Flow, data: Observations) -> None:
     """Refuse data that do not vary, for which a likelihood has no bound.
 
     Raises
@@ -700,18 +731,20 @@ def check_varied(x: Array) -> None:
     ValueError
         If all numbers are the same, or all those of a column.
     """
-    if x.ndim == 1:
-        if np.ptp(x) == 0.0:
-            raise ValueError(
-                f"x: all {x.size} values equal {x[0]:g}, so the likelihood has no bound or no "
-                "single maximum; give data that vary, or fit one parameter alone"
-            )
+    assert data.summary is not None
+    low, high = data.summary.low, data.summary.high
+    if flow.params.size == 1 or np.all(low < high):
         return
-    for j in np.flatnonzero(np.ptp(x, axis=0) == 0.0):
+    if not flow.event_ndim:
         raise ValueError(
-            f"x: column {j} is constant, {x[0, j]:g} in all of {len(x)} rows, so the likelihood "
-            "has no bound; leave the column out"
+            f"x: all {len(data)} values equal {low:g}, so the likelihood has no bound or no "
+            "single maximum; give data that vary, or fit one parameter alone"
         )
+    j = int(np.argmax(low == high))
+    raise ValueError(
+        f"x: column {j} is constant, {low[j]:g} in all of {len(data)} rows, so the likelihood "
+        "has no bound; leave the column out"
+    )
 
 
 def finite_number(value: Any, name: str) -> float:

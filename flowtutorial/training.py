@@ -6,12 +6,13 @@ are held out, to see when there is nothing more to learn. Chapter 10 trains a co
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from .blocks import Array, as_count, as_generator
+from .blocks import Array, as_count, as_generator, is_chunked
 from .flow import Flow
 from .likelihood import (
     check_bounded,
@@ -21,6 +22,7 @@ from .likelihood import (
     progress_bar,
     supported,
 )
+from .observations import Block, Observations, as_double
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +95,8 @@ def train(
     flow : Flow
         Where to start.
     x : array of shape (n,), or (n, D) for vectors
-        Finite data; every value must have a positive density under `flow`.
+        Finite data; every value must have a positive density under `flow`. Of a Dask array the
+        chunks are read one at a time, in random order.
     context : array of shape (C,) or (n, C), optional
         For a conditional flow.
     rng : numpy.random.Generator or int
@@ -126,36 +129,33 @@ def train(
     Kingma and Ba (2015), *Adam: a method for stochastic optimization*, algorithm 1, with their
     constants.
     """
-    x, context = supported(flow, x, context)
-    if flow.params.size > 1:
-        check_varied(x)
+    data = supported(flow, x, context)
+    check_varied(flow, data)
     rng, epochs = as_generator(rng), as_count(epochs, "epochs", 1)
     patience = as_count(patience, "patience", 1)
     rate = finite_number(learning_rate, "learning_rate")
     if rate <= 0.0:
         raise ValueError(f"learning_rate: expected a positive number, got {rate:g}")
-    kept, held = _split(len(x), finite_number(validation, "validation"), rng)
-    batch_size = _batch_size(batch_size, len(kept))
-    batches = len(kept) // batch_size
+    share = finite_number(validation, "validation")
+    split = (_ChunkedSplit if is_chunked(data.x) else _Split)(data, share, rng)
+    batch_size = _batch_size(batch_size, split.size)
+    batches = split.size // batch_size
     adam = _Adam(flow.params)
-    best = _Best(flow, mean_of(flow, x, context, held))
+    best = _Best(flow, mean_of(flow, split.held))
     history: list[tuple[float, float]] = []
     message, converged = f"{epochs} epochs are over", False
     with progress_bar(epochs * batches, progress) as bar:
         try:
             for epoch in range(epochs):
                 total = 0.0
-                order = rng.permutation(kept)
-                for batch in range(batches):
-                    rows = order[batch * batch_size : (batch + 1) * batch_size]
-                    part = None if context is None else context[rows]
-                    mean, slope = mean_and_slope(flow.moved_to(adam.params), x[rows], part)
+                for batch, part in enumerate(split.batches(rng, batch_size)):
+                    mean, slope = mean_and_slope(flow.moved_to(adam.params), part)
                     done = (epoch + batch / batches) / epochs
                     adam.climb(slope, 0.5 * rate * (1.0 + np.cos(np.pi * done)))
                     total += mean
                     bar.update(1)
                 now = flow.with_params(adam.params)
-                history.append((total / batches, mean_of(now, x, context, held)))
+                history.append((total / batches, mean_of(now, split.held)))
                 bar.set_postfix_str(f"held-out log-likelihood {history[-1][1]:.4f}", refresh=False)
                 best.compare(now, history[-1][1], epoch)
                 if epoch - best.epoch >= patience:
@@ -169,8 +169,8 @@ def train(
         else:
             if best.epoch < 0:
                 message += ", none of them better than the start; a smaller learning_rate may help"
-    mean, slope = mean_and_slope(best.flow, x, context)
-    check_bounded(best.flow, x, context, mean)
+    mean, slope = mean_and_slope(best.flow, data)
+    check_bounded(best.flow, data, mean)
     return Training(
         flow=best.flow,
         params=best.flow.params,
@@ -235,21 +235,91 @@ class _Best:
             self.flow, self.value, self.epoch = flow, value, epoch
 
 
-def mean_of(flow: Flow, x: Array, context: Array | None, rows: Array) -> float:
-    """Return the mean log-likelihood of some rows of the data."""
-    part = None if context is None else context[rows]
+def mean_of(flow: Flow, data: Observations) -> float:
+    """Return the mean log-likelihood."""
+    return float(data.reduce(_log_prob_of, flow)[0]) / len(data)
+
+
+def _log_prob_of(block: Block, flow: Flow) -> tuple[float]:
     with np.errstate(all="ignore"):  # far from the data it is -∞ or NaN, and never the best
-        return float(np.mean(flow.log_prob(x[rows], part)))
+        return (float(np.sum(flow.log_prob(block.x, block.context))),)
 
 
-def _split(n: int, share: float, rng: np.random.Generator) -> tuple[Array, Array]:
-    """Return the rows to learn from, and those held out; all rows twice if none are."""
+class _Split:
+    """The rows of an array to learn from, and those held out; all rows twice if none are."""
+
+    def __init__(self, data: Observations, share: float, rng: np.random.Generator) -> None:
+        held = _held(len(data), share)
+        order = rng.permutation(len(data))
+        self.data, self.kept = data, order[held:]
+        self.held = Observations(*data.rows(order[:held])) if held else data
+        self.size = len(self.kept)
+
+    def batches(self, rng: np.random.Generator, size: int) -> Iterator[Observations]:
+        """Yield the whole batches of one pass, in random order."""
+        order = rng.permutation(self.kept)
+        for first in range(0, len(order) - size + 1, size):
+            yield Observations(*self.data.rows(order[first : first + size]))
+
+
+class _ChunkedSplit:
+    """The same for a Dask array: some rows of each chunk are held out.
+
+    A pass takes the chunks in random order, one at a time, and the rows of each in random order.
+    """
+
+    def __init__(self, data: Observations, share: float, rng: np.random.Generator) -> None:
+        self.data, self.share = data, share
+        self.seeds = rng.integers(2**32, size=len(data.x.chunks[0]))
+        sizes = data.x.chunks[0]
+        held = _held(len(data), share) and tuple(_held(n, share, whole=False) for n in sizes)
+        self.size, self.held = len(data), data
+        if held:
+            self.size -= sum(held)
+            parts = [part for part in (data.x, data.context) if part is not None]
+            picked = [
+                part.map_blocks(
+                    _pick_held, self.seeds, share, dtype=part.dtype, chunks=(held, *part.chunks[1:])
+                )
+                for part in parts
+            ]
+            self.held = Observations(picked[0], picked[1] if len(picked) > 1 else None)
+
+    def batches(self, rng: np.random.Generator, size: int) -> Iterator[Observations]:
+        """Yield the whole batches of one pass; what a chunk leaves goes on with the next."""
+        left: tuple[Array, ...] = ()
+        for chunk in rng.permutation(len(self.seeds)):
+            rows = _order(self.data.x.chunks[0][chunk], self.seeds[chunk], self.share)[1]
+            rows = rng.permutation(rows)
+            parts = [part[rows] for part in self.data.chunk(chunk) if part is not None]
+            parts = (
+                [np.concatenate(pair) for pair in zip(left, parts, strict=True)] if left else parts
+            )
+            n = len(parts[0])
+            for first in range(0, n - size + 1, size):
+                batch = [part[first : first + size] for part in parts]
+                yield Observations(as_double(batch[0]), batch[1] if len(batch) > 1 else None)
+            left = tuple(part[n - n % size :] for part in parts)
+
+
+def _held(n: int, share: float, whole: bool = True) -> int:
+    """Return how many of `n` observations are held out."""
     if not 0.0 <= share < 1.0:
         raise ValueError(f"validation: expected a share from 0 to below 1, got {share:g}")
-    order, held = rng.permutation(n), int(np.ceil(share * n))
-    if held == n:
+    held = int(np.ceil(share * n))
+    if whole and held == n:
         raise ValueError(f"validation: a share of {share:g} leaves nothing of {n} observations")
-    return (order[held:], order[:held]) if held else (order, order)
+    return held
+
+
+def _order(n: int, seed: int, share: float) -> tuple[Array, Array]:
+    """Return the rows of a chunk that are held out, and the others."""
+    order, held = np.random.default_rng(seed).permutation(n), _held(n, share, whole=False)
+    return order[:held], order[held:]
+
+
+def _pick_held(chunk: Array, seeds: Array, share: float, block_id: Any = None) -> Array:
+    return chunk[_order(len(chunk), seeds[block_id[0]], share)[0]]
 
 
 def _batch_size(batch_size: Any, n: int) -> int:

@@ -28,6 +28,7 @@ ORDER = [
     "coupling",
     "autoregressive",
     "distributions",
+    "observations",
     "flow",
     "architectures",
     "storage",
@@ -38,6 +39,7 @@ ORDER = [
     "diagnostics",
 ]
 OUTSIDE = {
+    "cluster": {"blocks"},
     "datasets": {"blocks"},
     "notebook": set(),
     "plotting": {"bijection", "blocks"},

@@ -28,6 +28,7 @@ from flowtutorial import (
     training,
 )
 from flowtutorial.datasets import moons
+from flowtutorial.observations import Observations
 from flowtutorial.training import _Adam, train
 
 MOONS = moons(500, 0)
@@ -121,9 +122,9 @@ def test_held_out_data_are_not_learned_from(monkeypatch: pytest.MonkeyPatch) -> 
     seen: list[np.ndarray] = []
     original = training.mean_and_slope
 
-    def watched(flow: Flow, x: np.ndarray, context: Any) -> Any:
-        seen.append(x)
-        return original(flow, x, context)
+    def watched(flow: Flow, data: Observations) -> Any:
+        seen.append(data.x)
+        return original(flow, data)
 
     monkeypatch.setattr(training, "mean_and_slope", watched)
     train(SMALL, MOONS, **QUICK, validation=0.3)
@@ -204,8 +205,8 @@ def test_what_went_well_before_a_divergence_is_kept(monkeypatch: pytest.MonkeyPa
     whole = train(SMALL, MOONS, **QUICK)
     original, calls = training.mean_and_slope, iter(range(1000))
 
-    def spoiled(flow: Flow, x: np.ndarray, context: Any) -> Any:
-        mean, slope = original(flow, x, context)
+    def spoiled(flow: Flow, data: Observations) -> Any:
+        mean, slope = original(flow, data)
         return mean, slope * (np.nan if next(calls) == 16 else 1.0)
 
     monkeypatch.setattr(training, "mean_and_slope", spoiled)

@@ -26,9 +26,10 @@ class Ours:
     def step(self, rows: np.ndarray) -> None:
         """Take one step."""
         from flowtutorial.likelihood import mean_and_slope
+        from flowtutorial.observations import Observations
 
-        flow = self.flow.moved_to(self.adam.params)
-        self.adam.climb(mean_and_slope(flow, self.data[rows], None)[1], self.rate)
+        flow, batch = self.flow.moved_to(self.adam.params), Observations(self.data[rows], None)
+        self.adam.climb(mean_and_slope(flow, batch)[1], self.rate)
 
     def log_prob(self, x: np.ndarray) -> np.ndarray:
         """Return log-densities."""

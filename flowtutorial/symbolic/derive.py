@@ -19,6 +19,7 @@ from sympy.printing.numpy import NumPyPrinter
 
 from ..bijection import Bijection
 from ..blocks import Array, is_traced
+from ..parameters import Parametrised, gathered
 from .trace import SymArray
 
 
@@ -249,22 +250,109 @@ def score_of(base: Any, z: Array) -> Array:
     """
     if hasattr(base, "score"):
         return base.score(z)
-    symbol = sp.Symbol("z", real=True)
+    vectors = bool(getattr(base, "event_ndim", 0))
+    symbols = _symbols("z", np.shape(z)[-1:] if vectors else ())
     try:
-        log_prob = _real(base.log_prob(SymArray(symbol)))
+        log_prob = _real(base.log_prob(symbols))
     except TypeError as error:
         raise TypeError(
             f"base: {type(base).__name__}.log_prob can't be read as a formula ({error}); write it "
             "with NumPy functions, or give the class a method score(z) that returns d log p/dz"
         ) from error
+    z = np.asarray(z)
+    compiled = _compiled_score(log_prob, tuple(symbols.cells.flat))
     with np.errstate(over="ignore"):
-        return np.broadcast_to(_compiled_score(log_prob, symbol)(np.asarray(z)), np.shape(z))
+        parts = compiled(*np.moveaxis(z, -1, 0)) if vectors else compiled(z)
+    if not vectors:
+        return np.broadcast_to(parts[0], z.shape)
+    return np.stack([np.broadcast_to(part, z.shape[:-1]) for part in parts], axis=-1)
 
 
 @cache
-def _compiled_score(log_prob: sp.Expr, symbol: sp.Symbol) -> Callable[..., Any]:
-    compiled = _compile([symbol], [sp.diff(log_prob, symbol)])
-    return lambda z: compiled(z)[0]
+def _compiled_score(log_prob: sp.Expr, symbols: tuple[sp.Symbol, ...]) -> Callable[..., Any]:
+    return _compile(list(symbols), [sp.diff(log_prob, symbol) for symbol in symbols])
+
+
+def _symbols(name: str, shape: tuple[int, ...]) -> SymArray:
+    """Return an array of real symbols."""
+    cells = np.empty(shape, dtype=object)
+    for index in np.ndindex(shape):
+        cells[index] = sp.Symbol("_".join([name, *map(str, index)]), real=True)
+    return SymArray(cells)
+
+
+def vector_pullback(bijection: Bijection, argument: Array, direction: str) -> Any:
+    """Return value, log-determinant and pullback of a map of vectors, from its own code.
+
+    Each length of the vectors is traced for itself, coordinate by coordinate, so this is meant for
+    short ones; layers of the package bring pullbacks of their own.
+
+    Raises
+    ------
+    TypeError
+        If the code can't be read as a formula, or a trained field is not an array.
+    """
+    argument = np.asarray(argument)
+    trained, static = _fields(bijection)
+    values = list(bijection.trained_fields().values())
+    dim = argument.shape[-1]
+    if any(isinstance(value, tuple | Parametrised) for value in values):
+        raise _unreadable(bijection, direction, "it has parts of its own")
+    if direction == bijection.numerical:
+        raise _unreadable(bijection, direction, "it is solved for numerically")
+    key = (type(bijection), direction, dim, tuple(trained.items()), pickle.dumps(static))
+    if key not in _KEPT:
+        _KEPT[key] = _derive_vectors(bijection, direction, dim, trained)
+    numbers = [number for value in values for number in np.ravel(value)]
+    with np.errstate(over="ignore"):
+        results = _KEPT[key](*np.moveaxis(argument, -1, 0), *numbers)
+    lead = argument.shape[:-1]
+    # a row for each coordinate of the value and one for the log-determinant; then a column for the
+    # result itself, for each coordinate of the argument, and for each parameter
+    table = np.stack([np.broadcast_to(result, lead) for result in results], axis=-1)
+    table = table.reshape(*lead, dim + 1, 1 + dim + len(numbers))
+
+    def pullback(bar: Array, summed: bool = False) -> tuple[Array, list[Array]]:
+        back = np.einsum("...i,...ij->...j", bar, table[..., :-1, 1:]) + table[..., -1, 1:]
+        along_params, start = [], dim
+        for shape in trained.values():
+            size = int(np.prod(shape))
+            part = back[..., start : start + size].reshape(*lead, *shape)
+            along_params.append(gathered(part, len(lead), summed))
+            start += size
+        return back[..., :dim], along_params
+
+    return table[..., :-1, 0], table[..., -1, 0], pullback
+
+
+def _derive_vectors(
+    bijection: Bijection, direction: str, dim: int, trained: dict[str, tuple[int, ...]]
+) -> Callable[..., Any]:
+    """Trace one direction of a map of vectors on symbols, differentiate, and compile."""
+    made = {name: _symbols(f"theta_{name}", shape) for name, shape in trained.items()}
+    x = _symbols("x", (dim,))
+    try:
+        method = getattr(dataclasses.replace(bijection, **made), f"{direction}_and_log_det")
+        value, log_det = method(x)
+        if np.shape(value) != (dim,) or np.shape(log_det) != ():
+            raise TypeError(
+                f"of a vector of length {dim} it returns shapes {np.shape(value)} and "
+                f"{np.shape(log_det)}, not ({dim},) and ()"
+            )
+        rows = [_real(cell) for cell in (*SymArray(value).cells.flat, log_det)]
+    except (TypeError, ValueError, IndexError) as error:
+        raise _unreadable(bijection, direction, str(error)) from error
+    symbols = [*x.cells.flat, *(cell for part in made.values() for cell in part.cells.flat)]
+    formulas = [part for row in rows for part in (row, *(sp.diff(row, s) for s in symbols))]
+    return _compile(symbols, formulas)
+
+
+def _unreadable(bijection: Bijection, direction: str, why: str) -> TypeError:
+    name = type(bijection).__name__
+    return TypeError(
+        f"{name}.{direction}_and_log_det can't be read as a formula ({why}); write it with NumPy "
+        f"functions of x[..., i], or give {name} a method {direction}_and_pullback"
+    )
 
 
 def _real(traced: Any) -> sp.Expr:
