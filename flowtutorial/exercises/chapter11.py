@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import sympy as sp
@@ -16,6 +16,7 @@ from ..flow import Flow
 from ..linear import TriangularAffine
 from ..parameters import Parametrised
 from ..symbolic import SymArray, symbols
+from .answers import Reading
 from .exercise import Exercise, Formula, Mistake
 from .variables import Data, Range
 
@@ -86,6 +87,22 @@ def _output_mask() -> SymArray:
     masks = MLP.autoregressive(4, 1, rng=0, hidden=(5,)).masks
     assert masks is not None
     return SymArray(masks[1].astype(int))
+
+
+def _as_numbers(answer: Any) -> Any:
+    """Return an answer with 1 for true and 0 for false."""
+    if isinstance(answer, np.ndarray) and answer.dtype == bool:
+        return answer.astype(int)
+    if isinstance(answer, list | tuple):
+        return [_as_numbers(part) for part in answer]
+    return int(answer) if isinstance(answer, bool | np.bool) else answer
+
+
+class _Mask(Formula):
+    """A formula whose entries may be true and false."""
+
+    def _read(self, answer: Any) -> Reading:
+        return super()._read(_as_numbers(answer))
 
 
 _SCALES: dict[str, Range | Data] = {"sigma1": "positive", "sigma2": "positive", "rho": (-1, 1)}
@@ -183,7 +200,7 @@ EXERCISES: tuple[Exercise, ...] = (
         ),
         hint="The second row has one entry that is not zero: the second coordinate comes first.",
     ),
-    Formula(
+    _Mask(
         name="mask-degrees",
         reference=_output_mask,
         solution=[[0, 0, 0, 0, 0], [1, 0, 0, 1, 0], [1, 1, 0, 1, 1], [1, 1, 1, 1, 1]],
