@@ -441,7 +441,7 @@ def test_results_do_not_depend_on_the_blocks(name: str, monkeypatch: pytest.Monk
     whole = results()
     for rows in (1, 7, 49, 50):
         monkeypatch.setattr(flowtutorial.blocks, "ROWS", rows)
-        monkeypatch.setattr(flowtutorial.flow, "ROWS", rows)
+        monkeypatch.setattr(flowtutorial.observations, "ROWS", rows)
         for got, expected in zip(results(), whole, strict=True):
             np.testing.assert_allclose(got, expected, rtol=1e-11, atol=1e-13)
 
@@ -830,7 +830,7 @@ def test_samples_given_a_context(flow: Flow) -> None:
 def test_blocks_keep_rows_and_contexts_together(monkeypatch: pytest.MonkeyPatch) -> None:
     flow, x, context = CONDITIONAL["realnvp"], points(3, 20), points(2, 20, seed=2)
     whole = flow.log_prob(x, context), flow.gradient(x, context), flow.sample(3, 0, context)
-    for module in (flowtutorial.blocks, flowtutorial.flow):
+    for module in (flowtutorial.blocks, flowtutorial.observations):
         monkeypatch.setattr(module, "ROWS", 7)
     np.testing.assert_allclose(flow.log_prob(x, context), whole[0], rtol=1e-12)
     for got, expected in zip(_values(flow.gradient(x, context)), _values(whole[1]), strict=True):
