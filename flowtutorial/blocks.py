@@ -16,6 +16,11 @@ Array = Any  # an ndarray of floats, or another array type that answers NumPy's 
 BLOCK = 16384  # elements: 128 KiB of float64, so that a formula's temporaries stay in the cache
 ROWS = 512  # vectors: as many rows of 64 hidden units take 256 KiB
 
+# The C library of Linux gives freed memory back to the system, and asks for it again, page by page,
+# with each new array. Once it has freed a block as large as this, which nobody touches, it keeps
+# what it has: temporaries of the size of a block are then quick to get.
+np.empty(2**22 - 1024)
+
 
 def is_traced(value: object) -> bool:
     """Whether `value` is symbolic (`symbolic.SymArray`), to be passed on to the formulas."""

@@ -235,8 +235,10 @@ class MLP(Parametrised):
 
 def affine(h: Array, weight: Array, bias: Array) -> Array:
     """Return `W h + b` for vectors on the last axis."""
-    one_input = weight.shape[1] == 1  # then BLAS takes twice as long as the multiplication
-    product = h * weight[:, 0] if one_input else h @ np.swapaxes(weight, 0, 1)
+    if weight.shape[1] < 4:  # then one more input, always 1, costs less than a pass for the bias
+        h = np.concatenate([h, np.ones((*np.shape(h)[:-1], 1))], axis=-1)
+        return h @ np.swapaxes(np.concatenate([weight, bias[:, None]], axis=1), 0, 1)
+    product = h @ np.swapaxes(weight, 0, 1)
     return np.add(product, bias, out=spare(product))
 
 

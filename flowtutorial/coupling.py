@@ -89,22 +89,18 @@ class Conditioned(Bijection):
 
     def _transformer(self, outputs: Array) -> Bijection:
         """Return the transformer with a parameter array for each coordinate."""
-        each, start = self.per_coordinate, 0
+        each, slots = self.per_coordinate, iter(_slots(self.transformer))
         table = np.reshape(outputs, (*outputs.shape[:-1], outputs.shape[-1] // each, each))
-
-        def leaf(value: Any) -> Array:
-            nonlocal start
-            part, start = table[..., start : start + np.size(value)], start + np.size(value)
-            return value + (part if np.ndim(value) else part[..., 0])
-
-        made: Bijection = self.transformer.rebuild(leaf, refilled)
+        made: Bijection = self.transformer.rebuild(
+            lambda value: value + table[..., next(slots)], refilled
+        )
         return made
 
     def _outputs_bar(self, along_fields: list[Array], shape: tuple[int, ...]) -> Array:
         """Return the derivatives by the outputs from those by the transformer's fields."""
         parts = [
-            part if np.ndim(value) else part[..., None]
-            for part, (_, value) in zip(along_fields, leaves(self.transformer), strict=True)
+            part if isinstance(slot, slice) else part[..., None]
+            for part, slot in zip(along_fields, _slots(self.transformer), strict=True)
         ]
         return np.reshape(np.concatenate(parts, axis=-1), shape)
 
@@ -267,6 +263,18 @@ class Coupling(Conditioned):
 def count_parameters(transformer: Bijection) -> int:
     """Return how many numbers the parameters of a transformer are."""
     return int(sum(np.size(value) for _, value in leaves(transformer)))
+
+
+@lru_cache
+def _slots(transformer: Bijection) -> tuple[int | slice, ...]:
+    """Return where among a coordinate's outputs each parameter is, an array's as a slice."""
+    slots: list[int | slice] = []
+    start = 0
+    for _, value in leaves(transformer):
+        end = start + int(np.size(value))
+        slots.append(slice(start, end) if np.ndim(value) else start)
+        start = end
+    return tuple(slots)
 
 
 @cache

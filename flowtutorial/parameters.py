@@ -95,15 +95,17 @@ class Parametrised:
     def rebuild(self, leaf: Callable[[Any], Any], make: Callable[..., Any]) -> Any:
         """Pass every trained number or array through `leaf`; assemble each level with `make`."""
 
-        def rebuilt(value: Any) -> Any:
-            if isinstance(value, Parametrised):
-                return value.rebuild(leaf, make)
-            if isinstance(value, tuple):
-                return tuple(rebuilt(part) for part in value)
-            return leaf(value)
-
-        fields = {name: rebuilt(value) for name, value in self.trained_fields().items()}
+        cls: Any = type(self)
+        fields = {
+            name: _rebuilt(getattr(self, name), leaf, make) for name in _trained_names(cls)
+        }
         return make(self, **fields)
+
+
+def _rebuilt(value: Any, leaf: Callable[[Any], Any], make: Callable[..., Any]) -> Any:
+    if isinstance(value, tuple):
+        return tuple([_rebuilt(part, leaf, make) for part in value])
+    return value.rebuild(leaf, make) if isinstance(value, Parametrised) else leaf(value)
 
 
 @cache
@@ -135,7 +137,7 @@ def refilled(old: Any, **fields: Any) -> Any:
     cls: Any = type(old)
     if len(vars(old)) > _count_fields(cls):  # its constructor keeps what it works out
         return dataclasses.replace(old, **fields)
-    made = object.__new__(type(old))
+    made = object.__new__(cls)
     vars(made).update(vars(old), **fields)
     return made
 

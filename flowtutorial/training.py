@@ -198,11 +198,6 @@ class _Adam:
     @np.errstate(over="ignore", invalid="ignore")  # what comes out is checked
     def climb(self, gradient: Array, rate: float) -> None:
         """Take one step uphill."""
-        if not np.isfinite(gradient).all():
-            raise _LeftError(
-                f"the gradient was not finite at step {self.steps + 1}; a smaller learning_rate "
-                "may help"
-            )
         self.steps += 1
         work = self.work  # new arrays of many parameters would take longer than the arithmetic
         np.subtract(gradient, self.mean, out=work)
@@ -212,14 +207,20 @@ class _Adam:
         work -= self.square
         work *= 0.001
         self.square += work
+        # rate · mean/m / (√(square/s) + 1e-8), with the corrections m and s taken out of the arrays
+        m, root_s = 1.0 - 0.9**self.steps, np.sqrt(1.0 - 0.999**self.steps)
         size = np.sqrt(self.square, out=work)
-        size /= np.sqrt(1.0 - 0.999**self.steps)
-        size += 1e-8
+        size += 1e-8 * root_s
         step = np.divide(self.mean, size, out=work)
-        step *= rate / np.float64(1.0 - 0.9**self.steps)
+        step *= rate * root_s / m
         moved = self.params + step
         if not np.isfinite(moved).all():
-            raise _LeftError(f"a step of {rate:g} overflowed; take a smaller learning_rate")
+            raise _LeftError(
+                f"a step of {rate:g} overflowed; take a smaller learning_rate"
+                if np.isfinite(gradient).all()
+                else f"the gradient was not finite at step {self.steps}; a smaller learning_rate "
+                "may help"
+            )
         self.params = moved
 
 
