@@ -214,6 +214,80 @@ def test_planar_log_det_where_the_map_all_but_folds(slope: float) -> None:
         assert layer.forward_and_log_det(np.array([z]))[1] == pytest.approx(exact, abs=rounding)
 
 
+@pytest.mark.parametrize("slope", [1e15, 1e6, 1e-9, -1e-9, -0.5, -20.0])
+def test_planar_log_det_far_away_is_small_to_its_last_digits(slope: float) -> None:
+    """There `1 - tanh²` cancels, and `1 + m (1 - tanh²)` rounds to 1."""
+    layer = Planar([slope], [1.0], 0.0)
+    for z in (3.0, -15.0, 25.0, -40.0, 300.0):
+        with mpmath.workdps(400):
+            m = slope if slope >= 0 else mpmath.expm1(slope)
+            exact = float(mpmath.log1p(m * mpmath.sech(mpmath.mpf(z)) ** 2))
+        for got in (
+            layer.forward_and_log_det(np.array([z]))[1],
+            layer.forward_and_pullback(np.array([z]))[1],
+        ):
+            assert got == pytest.approx(exact, rel=1e-13, abs=0.0)
+
+
+def test_planar_inverse_with_a_short_w_keeps_the_digits_of_a_short_push() -> None:
+    layer, x = Planar([1e-3, 0.0], [1e-8, 0.0], 0.3), np.array([1.0, 2.0])
+    np.testing.assert_allclose(layer.forward(layer.inverse(x)), x, rtol=4.0 * EPS)
+
+
+@pytest.mark.parametrize("slope", [-20.0, -40.0, -300.0])
+def test_planar_derivatives_where_the_map_all_but_folds(slope: float) -> None:
+    """At `a = 0` the slope is `exp(wᵀu)`, and `z̄ = x̄ exp(-wᵀu)`, on the way back."""
+    layer = Planar([slope], [1.0], 0.0)
+    along = layer.solve_transposed_at(np.array([0.0]), np.array([2.0]))
+    np.testing.assert_allclose(along, 2.0 * np.exp(-slope), rtol=1e-12)
+
+
+@pytest.mark.parametrize("log_stretch", [-40.0, -20.0, -1.0, -1e-9, 1e-9, 1.0, 20.0, 40.0])
+@pytest.mark.parametrize("log_radius", [-20.0, 0.0, 20.0])
+def test_radial_at_extremes_has_the_last_digits(log_radius: float, log_stretch: float) -> None:
+    layer = Radial([0.0, 0.0, 0.0], log_radius, log_stretch)
+    for size in (0.0, 1e-250, 1e-12, 1e-3, 1.0, 1e3, 1e15, 1e300):
+        z = size * np.array([1.0, -0.5, 0.7])
+        with mpmath.workdps(400):
+            alpha, grown = mpmath.exp(log_radius), mpmath.expm1(log_stretch)
+            r = mpmath.sqrt(mpmath.fsum(mpmath.mpf(float(v)) ** 2 for v in z))
+            h = 1 / (alpha + r)
+            around, away = 1 + alpha * grown * h, 1 + alpha**2 * grown * h**2
+            log_det = float(2 * mpmath.log(around) + mpmath.log(away))
+            x = np.array([float(around * mpmath.mpf(float(v))) for v in z])
+            carried = 16.0 * EPS * (1.0 + float(around / away))  # what the rounding of x does to z
+        got = layer.forward_and_log_det(z)
+        np.testing.assert_allclose(got[0], x, rtol=1e-14)
+        np.testing.assert_allclose(got[1], log_det, rtol=1e-13)
+        back = layer.inverse_and_log_det(x)
+        np.testing.assert_allclose(back[0], z, rtol=carried)
+        np.testing.assert_allclose(
+            back[1], -log_det, rtol=1e-13, atol=4.0 * carried if z.any() else 0.0
+        )
+        along, fields = layer.forward_and_pullback(z)[2](np.zeros(3))
+        assert all(np.isfinite(part).all() for part in (along, *fields))
+
+
+@pytest.mark.parametrize("size", [1e-320, 1e-200, 1e-160, 1e160, 1e200, 1e307])
+def test_vectors_whose_squares_are_no_floats_are_directions(size: float) -> None:
+    z, v = points(3), np.array([1.0, -2.0, 0.5])
+    np.testing.assert_allclose(
+        Householder(size * v).forward(z),
+        Householder(v).forward(z),
+        rtol=1e-2 if size < 1e-300 else 1e-12,
+    )
+    if 1e-300 < size < 1e300:
+        along, (by_v,) = Householder(size * v).forward_and_pullback(z)[2](points(3, seed=1))
+        expected = Householder(v).forward_and_pullback(z)[2](points(3, seed=1))
+        np.testing.assert_allclose(along, expected[0], rtol=1e-12, atol=1e-13)
+        np.testing.assert_allclose(by_v * size, expected[1][0], rtol=1e-12, atol=1e-13)
+        long = Planar(v[::-1] / size, size * v, 0.1)
+        there, log_det = long.forward_and_log_det(z / size)
+        expected = Planar(v[::-1], v, 0.1).forward_and_log_det(z)
+        np.testing.assert_allclose(there * size, expected[0], rtol=1e-12)
+        np.testing.assert_allclose(log_det, expected[1], rtol=1e-12)
+
+
 def test_an_intermediate_overflow_does_not_spoil_a_sample() -> None:
     """On the way to x₂ a coordinate that is not right yet may overflow."""
     weights = np.zeros((6, 3))
