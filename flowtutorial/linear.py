@@ -204,17 +204,22 @@ class TriangularAffine(Linear):
         for name, value in (("mean", mean), ("covariance", covariance)):
             if not np.isfinite(value).all():
                 raise ValueError(f"{name}: expected finite numbers, got NaN or infinite ones")
-        if not np.allclose(covariance, covariance.T, rtol=1e-10, atol=0.0):
+        variance = np.abs(diagonal_of(covariance))
+        scale = np.sqrt(variance)
+        if (np.abs(covariance - covariance.T) > 1e-10 * scale * scale[:, None]).any():
             raise ValueError("covariance: expected a symmetric matrix")
         try:
             factor = np.linalg.cholesky(covariance)
-        except np.linalg.LinAlgError as error:
+        except np.linalg.LinAlgError:
+            factor = np.zeros_like(covariance)
+        # what a column has beyond a sum of those before it; of nothing, rounding may leave a little
+        if (diagonal_of(factor) ** 2 <= 1e-14 * mean.size * variance).any():
             values = np.linalg.eigvalsh(covariance)
             raise ValueError(
                 f"covariance: the matrix is singular or not positive definite (its eigenvalues go "
                 f"from {values[0]:.3g} to {values[-1]:.3g}); leave out columns that are constant "
                 "or sums of others"
-            ) from error
+            )
         return cls(mean, entries_below(factor), np.log(diagonal_of(factor)))
 
     def matrix(self) -> Array:
@@ -282,7 +287,7 @@ class LULinear(Linear):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        order = self.order or range(self.dim)
+        order = self.order if np.size(self.order) else range(self.dim)
         object.__setattr__(self, "order", as_order(order, self.dim))
 
     @classmethod
@@ -485,12 +490,12 @@ def as_order(order: Any, dim: int | None) -> tuple[int, ...]:
     """Return a permutation as a tuple of integers."""
     try:
         indices = tuple(order)
-        wrong = sorted(indices) != list(range(len(indices) if dim is None else dim))
     except TypeError as error:
         raise TypeError(f"order: expected a tuple of integers, got {order!r}") from error
-    if wrong or not indices or any(isinstance(i, bool | float) for i in indices):
-        last = (dim or len(indices)) - 1
-        raise ValueError(f"order: expected a permutation of 0, …, {last}, got {order!r}")
+    count = dim or len(indices)
+    whole = all(isinstance(i, int | np.integer) and not isinstance(i, bool) for i in indices)
+    if not whole or not indices or sorted(indices) != list(range(count)):
+        raise ValueError(f"order: expected a permutation of 0, …, {count - 1}, got {order!r}")
     return tuple(map(int, indices))
 
 

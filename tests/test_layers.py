@@ -593,6 +593,9 @@ def test_moments_of_a_linear_flow() -> None:
         stats.multivariate_normal(mean, covariance).logpdf(points(3)),
         rtol=1e-12,
     )
+    turned = np.linalg.qr(points(3, 3))[0]
+    rounded = turned @ np.diag([2.0, 2.0, 2.0]) @ turned.T  # symmetric up to rounding, 0 or 1e-17
+    TriangularAffine.from_moments(mean, rounded)
     factor = flow.bijection.matrix()  # type: ignore[attr-defined]
     np.testing.assert_allclose(factor @ factor.T, covariance, rtol=1e-12, atol=1e-14)
     z = np.random.default_rng(3).standard_normal((1000, 3))
@@ -680,6 +683,8 @@ def test_linear_layers_are_their_matrices() -> None:
     )
     order = LULinear([0.0] * 3, [0.0] * 3, [0.0] * 3, [0.0] * 3, (1, 2, 0))
     np.testing.assert_array_equal(order.forward([1.0, 2.0, 3.0]), [2.0, 3.0, 1.0])
+    array = LULinear([0.0] * 3, [0.0] * 3, [0.0] * 3, [0.0] * 3, np.array([1, 2, 0]))  # type: ignore[arg-type]
+    assert array.order == order.order
 
 
 # -- parameters ------------------------------------------------------------------------------------
@@ -984,6 +989,11 @@ def test_gradient_ascent_of_a_vector_flow_is_its_closed_form() -> None:
 VECTORS = Flow(StandardNormal(2), TriangularAffine.init(2))
 GIVEN = realnvp(2, layers=2, hidden=(4,), context_dim=3)
 LINEAR = TriangularAffine.init(2)
+DEPENDENT = np.random.default_rng(0).standard_normal((40, 3)) @ [
+    [1, 0, 0, 1],
+    [0, 1, 0, 2],
+    [0, 0, 1, -1],
+]
 SINGULAR = [[1.0, 2.0], [2.0, 4.0]]
 NET = MLP.init((1, 4, 2), 0)
 
@@ -1022,11 +1032,14 @@ NET = MLP.init((1, 4, 2), 0)
         (lambda: Flow(StandardNormal(2), Inverse(Elementwise(Exp()))), ValueError,
          r"takes values in \(0, inf\) but the base"),
         (lambda: Flow(StandardNormal(1), TriangularAffine([np.nan], [], [0.0])), ValueError,
-         r"TriangularAffine\.shift: expected a finite number"),
+         r"TriangularAffine\.shift: expected finite numbers, 1 of 1 are NaN or infinite"),
         (lambda: Flow(StandardNormal(2), Planar([0.0, np.inf], [1.0, 0.0], 0.0)), ValueError,
-         r"Planar\.u: expected a finite number"),
+         r"Planar\.u: expected finite numbers, 1 of 2 are NaN or infinite"),
         (lambda: Flow(StandardNormal(2), Planar([0.0, 1.0], [1.0, 0.0], [0.0, 1.0])), ValueError,
          r"Planar\.bias: expected one number"),
+        (lambda: StandardNormal(2).log_prob(np.zeros((4, 3))), ValueError,
+         r"z: expected vectors of length 2 on the last axis, got an array of shape \(4, 3\)"),
+        (lambda: StandardNormal(2).log_prob(1.0), ValueError, "z: expected vectors on the last"),
         (lambda: StandardNormal(0), ValueError, "dim: expected 1 or more, got 0"),
         (lambda: StandardNormal(2.0), TypeError, "dim: expected an integer"),
         (lambda: Chain((Shift(0.0), TriangularAffine.init(2))), ValueError,
@@ -1060,6 +1073,8 @@ NET = MLP.init((1, 4, 2), 0)
         (lambda: TriangularAffine.init(2.0), TypeError, "dim: expected an integer"),
         (lambda: TriangularAffine.from_moments([0.0, 0.0], SINGULAR), ValueError,
          "covariance: the matrix is singular or not positive definite"),
+        (lambda: TriangularAffine.from_moments(np.zeros(4), np.cov(DEPENDENT.T)), ValueError,
+         "covariance: the matrix is singular .* columns that are constant or sums of others"),
         (lambda: TriangularAffine.from_moments([0.0, 0.0], -np.eye(2)), ValueError,
          "covariance: the matrix is singular or not positive"),
         (lambda: TriangularAffine.from_moments([0.0, 0.0], [[1.0, 0.5], [0.4, 1.0]]), ValueError,
@@ -1076,6 +1091,10 @@ NET = MLP.init((1, 4, 2), 0)
         (lambda: Permutation(()), ValueError, "order: expected a permutation"),
         (lambda: Permutation((1, 2)), ValueError, "order: expected a permutation"),
         (lambda: Permutation((1.0, 0.0)), ValueError, "order: expected a permutation"),
+        (lambda: Permutation(np.array([[0, 1], [1, 0]])), ValueError, "order: expected a permut"),
+        (lambda: Permutation(np.array([True, False])), ValueError, "order: expected a permutation"),
+        (lambda: LULinear([0.0] * 2, [0.0], [0.0], [0.0] * 2, np.array([0, 2])), ValueError,
+         r"order: expected a permutation of 0, …, 1, got array\(\[0, 2\]\)"),
         (lambda: Permutation(2), TypeError, "order: expected a tuple of integers"),
         (lambda: Householder([0.0, 0.0]), ValueError,
          "vector: there is no plane perpendicular to 0"),
@@ -1102,6 +1121,10 @@ NET = MLP.init((1, 4, 2), 0)
          "bijection: expected a bijection or a tuple, got 3"),
         (lambda: BoundedAffine(0.0, 0.0, bound=0.0), ValueError,
          "bound: expected a positive number"),
+        (lambda: BoundedAffine(0.0, 0.0, bound=np.inf), ValueError,
+         "bound: expected a positive number, and finite, got inf"),
+        (lambda: BoundedAffine(0.0, 0.0, bound=np.ones(2)), ValueError, "bound: expected a pos"),
+        (lambda: BoundedAffine(0.0, 0.0, bound="2"), TypeError, "bound: expected real numbers"),
         # networks
         (lambda: MLP((), ()), ValueError,
          "biases: expected as many as weights and at least one, got 0 and 0"),
@@ -1140,6 +1163,10 @@ NET = MLP.init((1, 4, 2), 0)
          r"stays: expected at least one coordinate that stays and one .*, got \(True, True\)"),
         (lambda: Coupling.init(2, 0, stays=(False, False)), ValueError,
          "stays: expected at least one coordinate that stays"),
+        (lambda: Coupling.init(3, 0, stays=(0, 2, 1)), TypeError,
+         r"stays: expected a bool for each coordinate, .* got \(0, 2, 1\)"),
+        (lambda: Coupling(NET, stays=1), TypeError, "stays: expected a bool for each coordinate"),
+        (lambda: Coupling(NET, stays=np.eye(2)), TypeError, "stays: expected a bool for each"),
         (lambda: Coupling.init(3, 0, stays=(True, False)), ValueError,
          "stays: expected 3 entries, one each, got 2"),
         (lambda: Coupling(NET, Affine(0.0, 0.0), stays=(True, True)), ValueError,
@@ -1163,6 +1190,16 @@ NET = MLP.init((1, 4, 2), 0)
          r"transformer: RationalQuadraticSpline has arrays of parameters; pass an instance"),
         (lambda: Coupling.init(2, 0, transformer=LogisticMixture([], [0.0], [0.0])), ValueError,
          "transformer: expected a map of all numbers onto all numbers"),
+        (lambda: Coupling.init(2, 0, transformer=Planar), TypeError,
+         "transformer: expected a bijection of numbers, and Planar is one of vectors"),
+        (lambda: Coupling.init(2, 0, transformer=Affine(np.zeros(3), 0.0)), ValueError,
+         r"transformer.shift: expected one number, got an array of shape \(3,\)"),
+        (lambda: Autoregressive.init(2, 0, transformer=Chain((SPLINE, Affine(0.0, np.nan)))),
+         ValueError, "transformer.parts.log_scale: expected a finite number, got nan"),
+        (lambda: Coupling.init(2, 0, transformer=RationalQuadraticSpline(*np.zeros((3, 2, 1)))),
+         ValueError, "slopes: expected 0"),
+        (lambda: maf(2, transformer=Affine("0", 0.0)), TypeError,
+         "transformer.shift: expected real numbers"),
         (lambda: Coupling.init(2, 0, transformer="affine"), TypeError,
          "transformer: expected a bijection or its class, got 'affine'"),
         # autoregressive
@@ -1204,6 +1241,11 @@ NET = MLP.init((1, 4, 2), 0)
          "context: expected finite numbers"),
         (lambda: GIVEN.log_prob(np.zeros((5, 2)), ["a", "b", "c"]), TypeError,
          "context: expected real numbers"),
+        (lambda: GIVEN.bijection.given(np.zeros(2)), ValueError,
+         r"context: expected vectors of length 3 on the last axis, got an array of shape \(2,\)"),
+        (lambda: GIVEN.bijection.given("abc"), TypeError, "context: expected real numbers"),
+        (lambda: GIVEN.bijection.given(np.zeros((4, 3))).forward(np.zeros((5, 2))), ValueError,
+         r"context: its shape \(4, 3\) does not go with vectors of shape \(5,\)"),
         # numbers of draws
         (lambda: VECTORS.sample(2.0, 0), TypeError, "n: expected an integer"),
         (lambda: VECTORS.sample(-1, 0), ValueError, "n: expected 0 or more"),
