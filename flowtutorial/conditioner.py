@@ -13,7 +13,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from .blocks import Array, as_count, as_generator, as_parameters, spare
+from .blocks import Array, as_count, as_generator, as_parameters, as_real, as_vectors, spare
 from .parameters import Parametrised, gathered, outer
 
 # Each activation, with a place for the result, and its derivative from its own value.
@@ -111,6 +111,9 @@ class MLP(Parametrised):
             Size of the last layer's weights.
         """
         rng = as_generator(rng)
+        sizes = [as_count(size, f"sizes[{i}]") for i, size in enumerate(sizes)]
+        if len(sizes) < 2:
+            raise ValueError(f"sizes: expected at least two, inputs and outputs, got {len(sizes)}")
         weights, biases = [], []
         layers = list(pairwise(sizes))
         for index, (inputs, outputs) in enumerate(layers):
@@ -157,6 +160,7 @@ class MLP(Parametrised):
         numbers = np.concatenate([np.arange(1, dim + 1), np.zeros(context_dim, dtype=int)])
         first = 0 if context_dim or dim == 1 else 1
         masks = []
+        hidden = as_hidden(hidden)
         for units in hidden:
             later = first + np.arange(units) % max(dim - first, 1)
             masks.append(later[:, None] >= numbers)
@@ -186,6 +190,7 @@ class MLP(Parametrised):
 
     def __call__(self, h: Array) -> Array:
         """Return the outputs for inputs on the last axis."""
+        h = as_vectors(as_real(h, "h"), self.inputs, "h")
         activate = ACTIVATIONS[self.activation][0]
         *hidden, last = zip(self._masked(), self.biases, strict=True)
         for weight, bias in hidden:
@@ -200,6 +205,7 @@ class MLP(Parametrised):
         each bias, from `bar = ∂l/∂outputs`.
         """
         activate, slope = ACTIVATIONS[self.activation]
+        h = as_vectors(as_real(h, "h"), self.inputs, "h")
         weights, seen = self._masked(), [h]
         for weight, bias in zip(weights[:-1], self.biases[:-1], strict=True):
             a = affine(seen[-1], weight, bias)

@@ -593,9 +593,9 @@ def test_moments_of_a_linear_flow() -> None:
         stats.multivariate_normal(mean, covariance).logpdf(points(3)),
         rtol=1e-12,
     )
-    turned = np.linalg.qr(points(3, 3))[0]
-    rounded = turned @ np.diag([2.0, 2.0, 2.0]) @ turned.T  # symmetric up to rounding, 0 or 1e-17
-    TriangularAffine.from_moments(mean, rounded)
+    rounded = np.array([[2.0, 3e-17, 0.0], [-1e-17, 2.0, 0.5], [0.0, 0.5, 1.0]])
+    made = TriangularAffine.from_moments(mean, rounded)
+    np.testing.assert_allclose(made.matrix() @ made.matrix().T, rounded, rtol=0.0, atol=1e-15)
     factor = flow.bijection.matrix()  # type: ignore[attr-defined]
     np.testing.assert_allclose(factor @ factor.T, covariance, rtol=1e-12, atol=1e-14)
     z = np.random.default_rng(3).standard_normal((1000, 3))
@@ -1147,6 +1147,14 @@ NET = MLP.init((1, 4, 2), 0)
         (lambda: Coupling.init(3, 0, hidden=(4.5,)), TypeError,
          "hidden: expected a tuple of integers"),
         (lambda: maf(2, activation="gelu"), ValueError, "activation: expected one of"),
+        (lambda: NET(np.zeros((5, 4))), ValueError,
+         r"h: expected vectors of length 1 on the last axis, got an array of shape \(5, 4\)"),
+        (lambda: NET.and_pullback(np.zeros((5, 4))), ValueError, "h: expected vectors of length 1"),
+        (lambda: NET(0.5), ValueError, "h: expected vectors on the last axis"),
+        (lambda: MLP.init((3,), 0), ValueError, "sizes: expected at least two, .* got 1"),
+        (lambda: MLP.init((3, 2.5, 1), 0), TypeError, r"sizes\[1\]: expected an integer"),
+        (lambda: MLP.autoregressive(2, 2, 0, hidden=(0,)), ValueError,
+         r"hidden\[0\]: expected 1 or more"),
         # couplings
         (lambda: Coupling.init(1, 0), ValueError,
          "dim: a coupling needs two coordinates.*Autoregressive"),
