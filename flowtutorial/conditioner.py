@@ -160,7 +160,6 @@ class MLP(Parametrised):
         numbers = np.concatenate([np.arange(1, dim + 1), np.zeros(context_dim, dtype=int)])
         first = 0 if context_dim or dim == 1 else 1
         masks = []
-        hidden = as_hidden(hidden)
         for units in hidden:
             later = first + np.arange(units) % max(dim - first, 1)
             masks.append(later[:, None] >= numbers)
@@ -205,7 +204,6 @@ class MLP(Parametrised):
         each bias, from `bar = ∂l/∂outputs`.
         """
         activate, slope = ACTIVATIONS[self.activation]
-        h = as_vectors(as_real(h, "h"), self.inputs, "h")
         weights, seen = self._masked(), [h]
         for weight, bias in zip(weights[:-1], self.biases[:-1], strict=True):
             a = affine(seen[-1], weight, bias)
