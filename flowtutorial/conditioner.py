@@ -13,7 +13,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from .blocks import Array, as_count, as_generator, as_parameters, spare
+from .blocks import Array, as_count, as_generator, as_parameters, as_real, as_vectors, spare
 from .parameters import Parametrised, gathered, outer
 
 # Each activation, with a place for the result, and its derivative from its own value.
@@ -111,6 +111,9 @@ class MLP(Parametrised):
             Size of the last layer's weights.
         """
         rng = as_generator(rng)
+        sizes = [as_count(size, f"sizes[{i}]") for i, size in enumerate(sizes)]
+        if len(sizes) < 2:
+            raise ValueError(f"sizes: expected at least two, inputs and outputs, got {len(sizes)}")
         weights, biases = [], []
         layers = list(pairwise(sizes))
         for index, (inputs, outputs) in enumerate(layers):
@@ -186,6 +189,7 @@ class MLP(Parametrised):
 
     def __call__(self, h: Array) -> Array:
         """Return the outputs for inputs on the last axis."""
+        h = as_vectors(as_real(h, "h"), self.inputs, "h")
         activate = ACTIVATIONS[self.activation][0]
         *hidden, last = zip(self._masked(), self.biases, strict=True)
         for weight, bias in hidden:

@@ -16,10 +16,10 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from .bijection import Bijection, Pullback
-from .blocks import Array, as_count
+from .blocks import Array, as_count, as_real, as_vectors
 from .conditioner import MLP, as_hidden
 from .elementwise import Affine
-from .parameters import leaves, refilled
+from .parameters import are_numbers, leaves, refilled
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +50,7 @@ class Conditioned(Bijection):
                     f"transformer: expected a map of all numbers onto all numbers, got "
                     f"{self.transformer!r} with {name} {getattr(self.transformer, name)}"
                 )
+        are_numbers(self.transformer, "transformer")
         if self.per_coordinate == 0:
             raise ValueError(f"transformer: {self.transformer!r} has no parameters to condition")
 
@@ -74,7 +75,11 @@ class Conditioned(Bijection):
 
     def given(self, context: Array) -> Self:
         """Return this layer for one context, or for one context for each observation."""
-        return dataclasses.replace(self, context=context) if self.context_dim else self
+        if not self.context_dim:
+            return self
+        context = as_vectors(as_real(context, "context"), self.context_dim, "context")
+        made: Self = refilled(self, context=context)
+        return made
 
     def _input(self, seen: Array) -> Array:
         """Return what the network sees: coordinates, and the context if there is one."""
@@ -84,8 +89,14 @@ class Conditioned(Bijection):
             raise ValueError(
                 f"context: this flow is conditional; give a context of length {self.context_dim}"
             )
-        shape = (*seen.shape[:-1], self.context_dim)
-        return np.concatenate([seen, np.broadcast_to(self.context, shape)], axis=-1)
+        try:
+            context = np.broadcast_to(self.context, (*seen.shape[:-1], self.context_dim))
+        except ValueError as error:
+            raise ValueError(
+                f"context: its shape {self.context.shape} does not go with vectors of shape "
+                f"{seen.shape[:-1]}; give one context, or one for each vector"
+            ) from error
+        return np.concatenate([seen, context], axis=-1)
 
     def _transformer(self, outputs: Array) -> Bijection:
         """Return the transformer with a parameter array for each coordinate."""
@@ -149,7 +160,7 @@ class Coupling(Conditioned):
     stays: tuple[bool, ...] = field(default=(True, False), metadata={"static": True})
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "stays", tuple(bool(stay) for stay in self.stays))
+        object.__setattr__(self, "stays", as_stays(self.stays))
         staying = sum(self.stays)
         if not 0 < staying < len(self.stays):
             raise ValueError(
@@ -194,7 +205,7 @@ class Coupling(Conditioned):
                 "dim: a coupling needs two coordinates, one to say how the other is transformed; "
                 "for one use Autoregressive, or a bijection of numbers"
             )
-        chosen = tuple(bool(s) for s in (np.arange(dim) < dim // 2 if stays is None else stays))
+        chosen = as_stays(np.arange(dim) < dim // 2 if stays is None else stays)
         if len(chosen) != dim:
             raise ValueError(f"stays: expected {dim} entries, one each, got {len(chosen)}")
         template, staying = as_transformer(transformer), sum(chosen)
@@ -259,6 +270,17 @@ class Coupling(Conditioned):
         return self._join(a, value), np.sum(log_det, axis=-1), pullback
 
 
+def as_stays(stays: Any) -> tuple[bool, ...]:
+    """Return which coordinates stay, a bool for each; 0 and 1 will do, places will not."""
+    flags = tuple(stays) if np.iterable(stays) else (None,)
+    kinds = bool | np.bool_ | int | np.integer
+    if not all(isinstance(flag, kinds) and flag in (0, 1) for flag in flags):
+        raise TypeError(
+            f"stays: expected a bool for each coordinate, such as (True, False), got {stays!r}"
+        )
+    return tuple(map(bool, flags))
+
+
 @lru_cache
 def count_parameters(transformer: Bijection) -> int:
     """Return how many numbers the parameters of a transformer are."""
@@ -301,6 +323,11 @@ def as_transformer(transformer: Any) -> Bijection:
         return transformer
     if not (isinstance(transformer, type) and issubclass(transformer, Bijection)):
         raise TypeError(f"transformer: expected a bijection or its class, got {transformer!r}")
+    if transformer.event_ndim == 1:
+        raise TypeError(
+            f"transformer: expected a bijection of numbers, and {transformer.__name__} is one of "
+            "vectors"
+        )
     trained = [f for f in dataclasses.fields(transformer) if not f.metadata.get("static")]
     if any(f.metadata.get("ndim") for f in trained):
         raise TypeError(

@@ -12,7 +12,7 @@ from typing import ClassVar, Protocol, runtime_checkable
 import numpy as np
 
 from .bijection import Interval
-from .blocks import Array, as_count
+from .blocks import Array, as_count, as_real, as_vectors
 from .elementwise import HALF_LOG_2PI, log_sigmoid
 
 
@@ -64,6 +64,8 @@ class StandardNormal:
     @np.errstate(over="ignore")
     def log_prob(self, z: Array) -> Array:
         """Return `-½z² - ½ log 2π`, of vectors its sum over the coordinates."""
+        if self.dim is not None:
+            z = as_vectors(as_real(z, "z"), self.dim, "z")
         each = -0.5 * z * z - HALF_LOG_2PI
         return each if self.dim is None else np.sum(each, axis=-1)
 

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .bijection import Bijection, Interval, Pullback
-from .blocks import Array, is_traced
+from .blocks import Array, as_real, is_traced
 from .parameters import gathered
 
 HALF_LOG_2PI = float(0.5 * np.log(2.0 * np.pi))
@@ -411,8 +411,8 @@ class BoundedAffine(Bijection):
     bound: float = field(default=2.0, metadata={"static": True})
 
     def __post_init__(self) -> None:
-        if not self.bound > 0.0:
-            raise ValueError(f"bound: expected a positive number, got {self.bound!r}")
+        if np.ndim(as_real(self.bound, "bound")) or not 0.0 < self.bound < np.inf:
+            raise ValueError(f"bound: expected a positive number, and finite, got {self.bound!r}")
 
     def _log_scale(self) -> Array:
         return self.bound * np.tanh(self.raw_scale / self.bound)

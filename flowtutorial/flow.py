@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 
@@ -28,7 +28,7 @@ from .blocks import (
 )
 from .distributions import Distribution
 from .observations import Block, observe
-from .parameters import Parametrised
+from .parameters import are_numbers
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +79,7 @@ class Flow:
                 f"bijection: expected a bijection, such as Shift(0.0), got {self.bijection!r}"
             )
         self._check_events()
-        if _check_parameters(self.bijection):
+        if are_numbers(self.bijection):
             self._check_domain()
 
     def _check_events(self) -> None:
@@ -453,34 +453,3 @@ def _check_broadcast(x: Array, context: Array) -> None:
             f"context: its shape {context.shape} does not go with that of x, {x.shape}; give one "
             "vector, or one for each observation"
         ) from error
-
-
-def _check_parameters(bijection: Parametrised) -> bool:
-    """Check every trained field; return whether all are numbers (and none is traced)."""
-    from dataclasses import fields
-
-    numeric = True
-    for field in fields(bijection):
-        if field.metadata.get("static", False):
-            continue
-        value: Any = getattr(bijection, field.name)
-        where = f"{type(bijection).__name__}.{field.name}"
-        for part in value if isinstance(value, tuple) else (value,):
-            if isinstance(part, Parametrised):
-                numeric &= _check_parameters(part)
-            elif is_traced(part):
-                numeric = False
-            else:
-                _check_number(part, where, field.metadata.get("ndim", 0))
-    return numeric
-
-
-def _check_number(value: Any, where: str, ndim: int) -> None:
-    array = as_real(value, where)
-    if np.ndim(array) != ndim:
-        raise ValueError(
-            f"{where}: expected {'one number' if ndim == 0 else f'{ndim} axes'}, got an array of "
-            f"shape {np.shape(array)}"
-        )
-    if not np.isfinite(array).all():
-        raise ValueError(f"{where}: expected a finite number, got {value!r}")

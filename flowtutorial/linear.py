@@ -204,17 +204,22 @@ class TriangularAffine(Linear):
         for name, value in (("mean", mean), ("covariance", covariance)):
             if not np.isfinite(value).all():
                 raise ValueError(f"{name}: expected finite numbers, got NaN or infinite ones")
-        if not np.allclose(covariance, covariance.T, rtol=1e-10, atol=0.0):
+        variance = np.abs(diagonal_of(covariance))
+        scale = np.sqrt(variance)
+        if (np.abs(covariance - covariance.T) > 1e-10 * scale * scale[:, None]).any():
             raise ValueError("covariance: expected a symmetric matrix")
         try:
             factor = np.linalg.cholesky(covariance)
-        except np.linalg.LinAlgError as error:
+        except np.linalg.LinAlgError:
+            factor = np.zeros_like(covariance)
+        # what a column has beyond a sum of those before it; of nothing, rounding may leave a little
+        if (diagonal_of(factor) ** 2 <= 1e-14 * mean.size * variance).any():
             values = np.linalg.eigvalsh(covariance)
             raise ValueError(
                 f"covariance: the matrix is singular or not positive definite (its eigenvalues go "
                 f"from {values[0]:.3g} to {values[-1]:.3g}); leave out columns that are constant "
                 "or sums of others"
-            ) from error
+            )
         return cls(mean, entries_below(factor), np.log(diagonal_of(factor)))
 
     def matrix(self) -> Array:
@@ -282,7 +287,7 @@ class LULinear(Linear):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        order = self.order or range(self.dim)
+        order = self.order if np.size(self.order) else range(self.dim)
         object.__setattr__(self, "order", as_order(order, self.dim))
 
     @classmethod
@@ -444,13 +449,18 @@ class Householder(Bijection):
         """Length of the vectors."""
         return int(self.vector.shape[-1])
 
-    def _weights(self, z: Array) -> Array:
-        """Return `vᵀz/‖v‖²`, with a last axis of length 1."""
-        return np.sum(z * self.vector, axis=-1)[..., None] / np.sum(self.vector * self.vector)
+    def _along(self, z: Array) -> tuple[Array, Array]:
+        """Return `n = v/‖v‖`, and `nᵀz` with a last axis of length 1."""
+        v = self.vector
+        if not is_traced(v):
+            v = v / np.max(np.abs(v))  # of the smallest floats a length has few digits
+        n = v / length(v)
+        return n, np.sum(z * n, axis=-1)[..., None]
 
     def forward_and_log_det(self, z: Array) -> tuple[Array, Array]:
         """Return `z - 2 v vᵀz/‖v‖²` and 0."""
-        return z - 2.0 * self._weights(z) * self.vector, zero_log_det(z, 1)
+        n, b = self._along(z)
+        return z - 2.0 * b * n, zero_log_det(z, 1)
 
     def inverse_and_log_det(self, x: Array) -> tuple[Array, Array]:
         """Return `x - 2 v vᵀx/‖v‖²` and 0."""
@@ -459,16 +469,15 @@ class Householder(Bijection):
     def forward_and_pullback(self, z: Array) -> tuple[Array, Array, Pullback]:
         """As for every bijection.
 
-        The derivative of `x̄ᵀx` by `v` is `-2(b x̄ + a z) + 4 a b v` with `a = vᵀx̄/‖v‖²` and
-        `b = vᵀz/‖v‖²`.
+        The derivative of `x̄ᵀx` by `v` is `(4 a b n - 2(b x̄ + a z))/‖v‖` with `n = v/‖v‖`,
+        `a = nᵀx̄` and `b = nᵀz`.
         """
-        b = self._weights(z)
+        n, b = self._along(z)
 
         def pullback(bar: Array, summed: bool = False) -> tuple[Array, list[Array]]:
-            a = self._weights(bar)
-            along_v = -2.0 * (b * bar + a * z) + 4.0 * a * b * self.vector
-            along_z = bar - 2.0 * a * self.vector
-            return along_z, [gathered(along_v, np.ndim(z) - 1, summed)]
+            a = self._along(bar)[1]
+            along_v = (4.0 * a * b * n - 2.0 * (b * bar + a * z)) / length(self.vector)
+            return bar - 2.0 * a * n, [gathered(along_v, np.ndim(z) - 1, summed)]
 
         return *self.forward_and_log_det(z), pullback
 
@@ -481,10 +490,19 @@ def as_order(order: Any, dim: int | None) -> tuple[int, ...]:
     """Return a permutation as a tuple of integers."""
     try:
         indices = tuple(order)
-        wrong = sorted(indices) != list(range(len(indices) if dim is None else dim))
     except TypeError as error:
         raise TypeError(f"order: expected a tuple of integers, got {order!r}") from error
-    if wrong or not indices or any(isinstance(i, bool | float) for i in indices):
-        last = (dim or len(indices)) - 1
-        raise ValueError(f"order: expected a permutation of 0, …, {last}, got {order!r}")
+    count = dim or len(indices)
+    whole = all(isinstance(i, int | np.integer) and not isinstance(i, bool) for i in indices)
+    if not whole or not indices or sorted(indices) != list(range(count)):
+        raise ValueError(f"order: expected a permutation of 0, …, {count - 1}, got {order!r}")
     return tuple(map(int, indices))
+
+
+def length(vectors: Array) -> Array:
+    """Return `‖v‖` of the vectors on the last axis; their squares need not fit into a float."""
+    if is_traced(vectors):
+        return np.sqrt(np.sum(vectors * vectors, axis=-1))
+    largest = np.max(np.abs(vectors), axis=-1)
+    unit = np.where((largest > 0.0) & (largest < np.inf), largest, 1.0)
+    return unit * np.sqrt(np.sum((vectors / unit[..., None]) ** 2, axis=-1))

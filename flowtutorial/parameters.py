@@ -16,7 +16,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from .blocks import Array, as_real
+from .blocks import Array, as_real, is_traced
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,6 +130,47 @@ def leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
             yield from leaves(part, name)
     else:
         yield name, value
+
+
+def are_numbers(value: Parametrised, argument: str = "") -> bool:
+    """Check every trained field; return whether all are numbers (and none is traced).
+
+    Raises
+    ------
+    TypeError
+        If one is no real number; the message begins with `argument`, or the name of the class.
+    ValueError
+        If one is not finite, or has not the axes that its field declares.
+    """
+    numeric = True
+    for field in dataclasses.fields(value):
+        if field.metadata.get("static", False):
+            continue
+        held: Any = getattr(value, field.name)
+        where = f"{argument or type(value).__name__}.{field.name}"
+        for part in held if isinstance(held, tuple) else (held,):
+            if isinstance(part, Parametrised):
+                numeric &= are_numbers(part, argument and where)
+            elif is_traced(part):
+                numeric = False
+            else:
+                _check_number(part, where, field.metadata.get("ndim", 0))
+    return numeric
+
+
+def _check_number(value: Any, where: str, ndim: int) -> None:
+    array = as_real(value, where)
+    if np.ndim(array) != ndim:
+        raise ValueError(
+            f"{where}: expected {'one number' if ndim == 0 else f'{ndim} axes'}, got an array of "
+            f"shape {np.shape(array)}"
+        )
+    wrong = np.size(array) - np.count_nonzero(np.isfinite(array))
+    if wrong:
+        got = f"{wrong} of {np.size(array)} are NaN or infinite" if ndim else f"got {value!r}"
+        raise ValueError(
+            f"{where}: expected {'finite numbers' if ndim else 'a finite number'}, {got}"
+        )
 
 
 def refilled(old: Any, **fields: Any) -> Any:

@@ -15,6 +15,7 @@ import numpy as np
 
 from .bijection import Bijection, Pullback, pullback_through_the_other
 from .blocks import Array, as_count, as_generator, as_parameters, is_traced
+from .linear import length
 from .parameters import gathered
 from .solve import solve_increasing
 
@@ -86,31 +87,32 @@ class Planar(Bijection):
 
     def push(self) -> tuple[Array, Array]:
         """Return `û` and `m = wᵀû`."""
-        s = np.sum(self.w * self.u)
+        s, size = np.sum(self.w * self.u), length(self.w)
         m = np.where(s < 0.0, np.expm1(np.minimum(s, 0.0)), s)
-        u = self.u + (m - s) * self.w / np.sum(self.w * self.w)
+        u = self.u + (m - s) / size * (self.w / size)
         # once more, for what a large s has left of rounding along w
-        return u + (m - np.sum(self.w * u)) * self.w / np.sum(self.w * self.w), m
+        return u + (m - np.sum(self.w * u)) / size * (self.w / size), m
 
     def _rise(self) -> Array:
         """Return `dm/d(wᵀu)`, which is `1 + m` where `m` is negative."""
         return np.exp(np.minimum(np.sum(self.w * self.u), 0.0))
 
-    def _stretch(self, m: Array, h: Array) -> Array:
-        """Return `1 + m (1 - h²)`, as a sum of positive terms."""
-        slope = 1.0 - h * h
+    def _stretch(self, m: Array, a: Array) -> Array:
+        """Return `1 + m (1 - tanh² a)`, as a sum of positive terms."""
+        h, slope = np.tanh(a), _slope_of_tanh(a)
         return np.where(m < 0.0, h * h + self._rise() * slope, 1.0 + m * slope)
 
     @np.errstate(divide="ignore")  # exp(wᵀu) may round to 0
-    def _log_stretch(self, m: Array, h: Array) -> Array:
-        """Return `log(1 + m (1 - h²))`."""
-        return np.log(self._stretch(m, h))
+    def _log_stretch(self, m: Array, a: Array) -> Array:
+        """Return `log(1 + m (1 - tanh² a))`, also where it is all but 0."""
+        more = m * _slope_of_tanh(a)
+        return np.where(more > -0.5, np.log1p(more), np.log(self._stretch(m, a)))
 
     def forward_and_log_det(self, z: Array) -> tuple[Array, Array]:
         """Return `z + û tanh(a)` and `log(1 + m (1 - tanh² a))`."""
         u, m = self.push()
-        h = np.tanh(np.sum(self.w * z, axis=-1) + self.bias)
-        return z + h[..., None] * u, self._log_stretch(m, h)
+        a = np.sum(self.w * z, axis=-1) + self.bias
+        return z + np.tanh(a)[..., None] * u, self._log_stretch(m, a)
 
     def inverse_and_log_det(self, x: Array) -> tuple[Array, Array]:
         """Return `x - û tanh(a)` and `-log(1 + m (1 - tanh² a))`."""
@@ -118,35 +120,35 @@ class Planar(Bijection):
         target = np.sum(self.w * x, axis=-1) + self.bias
 
         def excess(a: Array) -> tuple[Array, Array]:
-            h = np.tanh(a)
-            return a + m * h - target, self._stretch(m, h)
+            return a + m * np.tanh(a) - target, self._stretch(m, a)
 
         a = solve_increasing(excess, target - np.abs(m), target + np.abs(m))
         h = np.tanh(a)
-        z = x - h[..., None] * u
+        z, size = x - h[..., None] * u, length(self.w)
         # along w, where a long push has left rounding in z, its place is known: it is a
         missed = a - self.bias - np.sum(self.w * z, axis=-1)
-        return z + missed[..., None] * self.w / np.sum(self.w * self.w), -self._log_stretch(m, h)
+        missed = np.where(np.abs(m * h) > np.abs(a) + np.abs(self.bias), missed, 0.0)
+        return z + (missed / size)[..., None] * (self.w / size), -self._log_stretch(m, a)
 
     def forward_and_pullback(self, z: Array) -> tuple[Array, Array, Pullback]:
         """As for every bijection: through `û`, `m`, `a`, and these through `u`, `w`, `bias`."""
         (u, m), w = self.push(), self.w
-        h = np.tanh(np.sum(w * z, axis=-1) + self.bias)[..., None]
-        slope = 1.0 - h * h
-        log_det = self._log_stretch(m, h[..., 0])
+        a = (np.sum(w * z, axis=-1) + self.bias)[..., None]
+        h, slope = np.tanh(a), _slope_of_tanh(a)
+        log_det = self._log_stretch(m, a[..., 0])
 
         def pullback(bar: Array, summed: bool = False) -> tuple[Array, list[Array]]:
             # by a: bar·û h' from the value, and m h''/(1 + m h') with h'' = -2 h h' besides
-            stretch = slope / self._stretch(m, h)
+            stretch = slope / self._stretch(m, a)
             a_bar = np.sum(bar * u, axis=-1)[..., None] * slope - 2.0 * m * h * stretch
             u_bar = h * bar
             # u_hat = u + (m(s) - s) w/|w|^2 with s = w·u
-            s, square = np.sum(w * self.u), np.sum(w * w)
+            s, size = np.sum(w * self.u), length(w)
             rise = self._rise()  # dm/ds
-            along_w = np.sum(u_bar * w, axis=-1)[..., None] / square
-            s_bar = along_w * (rise - 1.0) + stretch * rise
-            turned = u_bar - 2.0 * along_w * w
-            w_bar = a_bar * z + s_bar * self.u + (m - s) / square * turned
+            along_w = np.sum(u_bar * (w / size), axis=-1)[..., None]
+            s_bar = along_w / size * (rise - 1.0) + stretch * rise
+            turned = u_bar - 2.0 * along_w * (w / size)
+            w_bar = a_bar * z + s_bar * self.u + (m - s) / size * (turned / size)
             lead = np.ndim(z) - 1
             return bar + a_bar * w, [
                 gathered(u_bar + s_bar * w, lead, summed),
@@ -166,10 +168,15 @@ class Planar(Bijection):
     def solve_transposed_at(self, z: Array, bar: Array) -> Array:
         """Return `(∂x/∂z)⁻ᵀ bar`, with `∂x/∂z = I + h' û wᵀ` (Sherman and Morrison 1950)."""
         u, m = self.push()
-        h = np.tanh(np.sum(self.w * z, axis=-1) + self.bias)[..., None]
-        slope = 1.0 - h * h
+        a = (np.sum(self.w * z, axis=-1) + self.bias)[..., None]
         along = np.sum(bar * u, axis=-1)[..., None]
-        return bar - slope * along / (1.0 + m * slope) * self.w
+        return bar - _slope_of_tanh(a) * along / self._stretch(m, a) * self.w
+
+
+@np.errstate(over="ignore")
+def _slope_of_tanh(a: Array) -> Array:
+    """Return `1 - tanh² a`, as `1/cosh² a`, in which nothing cancels."""
+    return np.cosh(a) ** -2.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -225,70 +232,78 @@ class Radial(Bijection):
         """Length of the vectors."""
         return int(self.center.shape[-1])
 
-    def _scales(self) -> tuple[Array, Array]:
-        """Return `α` and `β`."""
-        alpha = np.exp(self.log_radius)
-        return alpha, alpha * np.expm1(self.log_stretch)
+    def _scales(self) -> tuple[Array, Array, Array]:
+        """Return `α`, `β` and `α + β`."""
+        alpha, stretch = np.exp(self.log_radius), np.exp(self.log_stretch)
+        return alpha, alpha * np.expm1(self.log_stretch), alpha * stretch
 
-    def _log_stretches(self, r: Array) -> tuple[Array, Array]:
-        """Return the logarithms of the stretch around the center, and away from it."""
-        alpha, beta = self._scales()
+    def _stretches(self, r: Array) -> tuple[Array, Array]:
+        """Return the stretch around the center, and away from it, as sums of positive terms.
+
+        With `t = rh`, `a = αh` and `g = (α + β) h`, so that `t + a = 1`, they are `1 + βh = t + g`
+        and `1 + βαh² = t² + 2ta + ag`.
+        """
+        alpha, _, both = self._scales()
         h = 1.0 / (alpha + r)
-        return np.log1p(beta * h), np.log1p(beta * h * alpha * h)
+        t, a, g = r * h, alpha * h, both * h
+        return t + g, t * (t + 2.0 * a) + a * g
 
+    @np.errstate(divide="ignore")  # 1 + βh may round to 0 in the form that is not taken
     def _log_det(self, r: Array) -> Array:
-        around, away = self._log_stretches(r)
+        """Return `(D-1) log(1 + βh) + log(1 + βαh²)`, also where it is all but 0."""
+        alpha, beta, _ = self._scales()
+        h = 1.0 / (alpha + r)
+        around, away = (
+            np.where(more > -0.5, np.log1p(more), np.log(stretch))
+            for more, stretch in zip(
+                (beta * h, beta * h * alpha * h), self._stretches(r), strict=True
+            )
+        )
         return (self.dim - 1) * around + away
 
     def forward_and_log_det(self, z: Array) -> tuple[Array, Array]:
-        """Return `z + β h (z - center)` and its log-determinant."""
+        """Return `center + (1 + βh) (z - center)` and its log-determinant."""
         away = z - self.center
-        r = _length(away)
-        alpha, beta = self._scales()
-        return z + (beta / (alpha + r))[..., None] * away, self._log_det(r)
+        r = length(away)
+        return self.center + self._stretches(r)[0][..., None] * away, self._log_det(r)
 
     def inverse_and_log_det(self, x: Array) -> tuple[Array, Array]:
         """Return `center + (x - center)/(1 + βh)` and its log-determinant."""
         away = x - self.center
-        rho = _length(away)
-        alpha, beta = self._scales()
-        q = alpha + beta - rho
-        root = np.hypot(q, 2.0 * np.sqrt(alpha * rho))
+        rho = length(away)
+        alpha, _, both = self._scales()
+        q = both - rho
+        root = np.hypot(q, 2.0 * np.sqrt(alpha) * np.sqrt(rho))
         # the positive root of r² + q r - αρ, in the form that does not cancel
-        r = np.where(q > 0.0, 2.0 * alpha * rho / (np.abs(q) + root), 0.5 * (root - q))
-        shrink = (alpha + r) / (alpha + r + beta)
+        r = np.where(q > 0.0, 2.0 * alpha * (rho / (np.abs(q) + root)), 0.5 * (root - q))
+        shrink = (alpha + r) / (both + r)
         return self.center + shrink[..., None] * away, -self._log_det(r)
 
     def forward_and_pullback(self, z: Array) -> tuple[Array, Array, Pullback]:
-        """As for every bijection: through `r`, `α` and `β`."""
+        """As for every bijection: through both stretches, and these through `r`, `α` and `β`."""
+        x, log_det = self.forward_and_log_det(z)
         away = z - self.center
-        r = _length(away)[..., None]
-        alpha, beta = self._scales()
+        r = length(away)[..., None]
+        around, along = self._stretches(r)
+        alpha, beta, both = self._scales()
         h = 1.0 / (alpha + r)
-        around, along = 1.0 + beta * h, 1.0 + beta * alpha * h * h
-        log_det = (self.dim - 1) * np.log(around[..., 0]) + np.log(along[..., 0])
 
         def pullback(bar: Array, summed: bool = False) -> tuple[Array, list[Array]]:
-            pushed = np.sum(bar * away, axis=-1)[..., None]  # x = z + βh·away
-            by_beta = (self.dim - 1) * h / around + alpha * h * h / along
-            by_h = (self.dim - 1) * beta / around + 2.0 * beta * alpha * h / along
-            by_alpha = beta * h * h / along
-            beta_bar = pushed * h + by_beta
-            h_bar = pushed * beta + by_h
-            alpha_bar = by_alpha - h_bar * h * h  # ∂h/∂α = ∂h/∂r = -h²
+            around_bar = np.sum(bar * away, axis=-1)[..., None] + (self.dim - 1) / around
+            # around = (α e^κ + r) h with κ = log_stretch: its derivative by log α is βh·rh, by r
+            # -βh·h, by κ αh e^κ; those of along are 2αh, 2αh and αh times these
+            bent = beta * h * (around_bar + 2.0 * alpha * h / along)
+            stretch_bar = both * h * (around_bar + alpha * h / along)
             # at the center r has no derivative, but away is 0 there
-            direction = away / np.where(r > 0.0, r, 1.0)
-            along_away = beta * h * bar - h_bar * h * h * direction
-            alpha_bar = alpha_bar + beta_bar * np.expm1(self.log_stretch)
-            stretch_bar = beta_bar * alpha * np.exp(self.log_stretch)
+            along_r = -bent * h * (away / np.where(r > 0.0, r, 1.0))
             lead = np.ndim(z) - 1
-            return bar + along_away, [
-                gathered(-along_away, lead, summed),
-                gathered((alpha_bar * alpha)[..., 0], lead, summed),
+            return around * bar + along_r, [
+                gathered(-beta * h * bar - along_r, lead, summed),
+                gathered((bent * r * h)[..., 0], lead, summed),
                 gathered(stretch_bar[..., 0], lead, summed),
             ]
 
-        return z + beta * h * away, log_det, pullback
+        return x, log_det, pullback
 
     def inverse_and_pullback(self, x: Array) -> tuple[Array, Array, Pullback]:
         """As for every bijection, through the forward map."""
@@ -300,17 +315,8 @@ class Radial(Bijection):
     def solve_transposed_at(self, z: Array, bar: Array) -> Array:
         """Return `(∂x/∂z)⁻ᵀ bar`: away from the center one stretch is undone, around it another."""
         away = z - self.center
-        r = _length(away)
-        around, along = (np.exp(part)[..., None] for part in self._log_stretches(r))
-        direction = away / np.where(r > 0.0, r, 1.0)[..., None]
+        r = length(away)[..., None]
+        around, along = self._stretches(r)
+        direction = away / np.where(r > 0.0, r, 1.0)
         radial = np.sum(bar * direction, axis=-1)[..., None] * direction
         return bar / around + radial * (1.0 / along - 1.0 / around)
-
-
-def _length(vectors: Array) -> Array:
-    """Return `‖v‖` of the vectors on the last axis; their squares need not fit into a float."""
-    if is_traced(vectors):
-        return np.sqrt(np.sum(vectors * vectors, axis=-1))
-    largest = np.max(np.abs(vectors), axis=-1)
-    unit = np.where((largest > 0.0) & (largest < np.inf), largest, 1.0)
-    return unit * np.sqrt(np.sum((vectors / unit[..., None]) ** 2, axis=-1))

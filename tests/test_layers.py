@@ -214,6 +214,80 @@ def test_planar_log_det_where_the_map_all_but_folds(slope: float) -> None:
         assert layer.forward_and_log_det(np.array([z]))[1] == pytest.approx(exact, abs=rounding)
 
 
+@pytest.mark.parametrize("slope", [1e15, 1e6, 1e-9, -1e-9, -0.5, -20.0])
+def test_planar_log_det_far_away_is_small_to_its_last_digits(slope: float) -> None:
+    """There `1 - tanh²` cancels, and `1 + m (1 - tanh²)` rounds to 1."""
+    layer = Planar([slope], [1.0], 0.0)
+    for z in (3.0, -15.0, 25.0, -40.0, 300.0):
+        with mpmath.workdps(400):
+            m = slope if slope >= 0 else mpmath.expm1(slope)
+            exact = float(mpmath.log1p(m * mpmath.sech(mpmath.mpf(z)) ** 2))
+        for got in (
+            layer.forward_and_log_det(np.array([z]))[1],
+            layer.forward_and_pullback(np.array([z]))[1],
+        ):
+            assert got == pytest.approx(exact, rel=1e-13, abs=0.0)
+
+
+def test_planar_inverse_with_a_short_w_keeps_the_digits_of_a_short_push() -> None:
+    layer, x = Planar([1e-3, 0.0], [1e-8, 0.0], 0.3), np.array([1.0, 2.0])
+    np.testing.assert_allclose(layer.forward(layer.inverse(x)), x, rtol=4.0 * EPS)
+
+
+@pytest.mark.parametrize("slope", [-20.0, -40.0, -300.0])
+def test_planar_derivatives_where_the_map_all_but_folds(slope: float) -> None:
+    """At `a = 0` the slope is `exp(wᵀu)`, and `z̄ = x̄ exp(-wᵀu)`, on the way back."""
+    layer = Planar([slope], [1.0], 0.0)
+    along = layer.solve_transposed_at(np.array([0.0]), np.array([2.0]))
+    np.testing.assert_allclose(along, 2.0 * np.exp(-slope), rtol=1e-12)
+
+
+@pytest.mark.parametrize("log_stretch", [-40.0, -20.0, -1.0, -1e-9, 1e-9, 1.0, 20.0, 40.0])
+@pytest.mark.parametrize("log_radius", [-20.0, 0.0, 20.0])
+def test_radial_at_extremes_has_the_last_digits(log_radius: float, log_stretch: float) -> None:
+    layer = Radial([0.0, 0.0, 0.0], log_radius, log_stretch)
+    for size in (0.0, 1e-250, 1e-12, 1e-3, 1.0, 1e3, 1e15, 1e300):
+        z = size * np.array([1.0, -0.5, 0.7])
+        with mpmath.workdps(400):
+            alpha, grown = mpmath.exp(log_radius), mpmath.expm1(log_stretch)
+            r = mpmath.sqrt(mpmath.fsum(mpmath.mpf(float(v)) ** 2 for v in z))
+            h = 1 / (alpha + r)
+            around, away = 1 + alpha * grown * h, 1 + alpha**2 * grown * h**2
+            log_det = float(2 * mpmath.log(around) + mpmath.log(away))
+            x = np.array([float(around * mpmath.mpf(float(v))) for v in z])
+            carried = 16.0 * EPS * (1.0 + float(around / away))  # what the rounding of x does to z
+        got = layer.forward_and_log_det(z)
+        np.testing.assert_allclose(got[0], x, rtol=1e-14)
+        np.testing.assert_allclose(got[1], log_det, rtol=1e-13)
+        back = layer.inverse_and_log_det(x)
+        np.testing.assert_allclose(back[0], z, rtol=carried)
+        np.testing.assert_allclose(
+            back[1], -log_det, rtol=1e-13, atol=4.0 * carried if z.any() else 0.0
+        )
+        along, fields = layer.forward_and_pullback(z)[2](np.zeros(3))
+        assert all(np.isfinite(part).all() for part in (along, *fields))
+
+
+@pytest.mark.parametrize("size", [1e-320, 1e-200, 1e-160, 1e160, 1e200, 1e307])
+def test_vectors_whose_squares_are_no_floats_are_directions(size: float) -> None:
+    z, v = points(3), np.array([1.0, -2.0, 0.5])
+    np.testing.assert_allclose(
+        Householder(size * v).forward(z),
+        Householder(v).forward(z),
+        rtol=1e-2 if size < 1e-300 else 1e-12,
+    )
+    if 1e-300 < size < 1e300:
+        along, (by_v,) = Householder(size * v).forward_and_pullback(z)[2](points(3, seed=1))
+        expected = Householder(v).forward_and_pullback(z)[2](points(3, seed=1))
+        np.testing.assert_allclose(along, expected[0], rtol=1e-12, atol=1e-13)
+        np.testing.assert_allclose(by_v * size, expected[1][0], rtol=1e-12, atol=1e-13)
+        long = Planar(v[::-1] / size, size * v, 0.1)
+        there, log_det = long.forward_and_log_det(z / size)
+        expected = Planar(v[::-1], v, 0.1).forward_and_log_det(z)
+        np.testing.assert_allclose(there * size, expected[0], rtol=1e-12)
+        np.testing.assert_allclose(log_det, expected[1], rtol=1e-12)
+
+
 def test_an_intermediate_overflow_does_not_spoil_a_sample() -> None:
     """On the way to x₂ a coordinate that is not right yet may overflow."""
     weights = np.zeros((6, 3))
@@ -519,6 +593,9 @@ def test_moments_of_a_linear_flow() -> None:
         stats.multivariate_normal(mean, covariance).logpdf(points(3)),
         rtol=1e-12,
     )
+    rounded = np.array([[2.0, 3e-17, 0.0], [-1e-17, 2.0, 0.5], [0.0, 0.5, 1.0]])
+    made = TriangularAffine.from_moments(mean, rounded)
+    np.testing.assert_allclose(made.matrix() @ made.matrix().T, rounded, rtol=0.0, atol=1e-15)
     factor = flow.bijection.matrix()  # type: ignore[attr-defined]
     np.testing.assert_allclose(factor @ factor.T, covariance, rtol=1e-12, atol=1e-14)
     z = np.random.default_rng(3).standard_normal((1000, 3))
@@ -606,6 +683,8 @@ def test_linear_layers_are_their_matrices() -> None:
     )
     order = LULinear([0.0] * 3, [0.0] * 3, [0.0] * 3, [0.0] * 3, (1, 2, 0))
     np.testing.assert_array_equal(order.forward([1.0, 2.0, 3.0]), [2.0, 3.0, 1.0])
+    array = LULinear([0.0] * 3, [0.0] * 3, [0.0] * 3, [0.0] * 3, np.array([1, 2, 0]))  # type: ignore[arg-type]
+    assert array.order == order.order
 
 
 # -- parameters ------------------------------------------------------------------------------------
@@ -910,6 +989,11 @@ def test_gradient_ascent_of_a_vector_flow_is_its_closed_form() -> None:
 VECTORS = Flow(StandardNormal(2), TriangularAffine.init(2))
 GIVEN = realnvp(2, layers=2, hidden=(4,), context_dim=3)
 LINEAR = TriangularAffine.init(2)
+DEPENDENT = np.random.default_rng(0).standard_normal((40, 3)) @ [
+    [1, 0, 0, 1],
+    [0, 1, 0, 2],
+    [0, 0, 1, -1],
+]
 SINGULAR = [[1.0, 2.0], [2.0, 4.0]]
 NET = MLP.init((1, 4, 2), 0)
 
@@ -948,11 +1032,14 @@ NET = MLP.init((1, 4, 2), 0)
         (lambda: Flow(StandardNormal(2), Inverse(Elementwise(Exp()))), ValueError,
          r"takes values in \(0, inf\) but the base"),
         (lambda: Flow(StandardNormal(1), TriangularAffine([np.nan], [], [0.0])), ValueError,
-         r"TriangularAffine\.shift: expected a finite number"),
+         r"TriangularAffine\.shift: expected finite numbers, 1 of 1 are NaN or infinite"),
         (lambda: Flow(StandardNormal(2), Planar([0.0, np.inf], [1.0, 0.0], 0.0)), ValueError,
-         r"Planar\.u: expected a finite number"),
+         r"Planar\.u: expected finite numbers, 1 of 2 are NaN or infinite"),
         (lambda: Flow(StandardNormal(2), Planar([0.0, 1.0], [1.0, 0.0], [0.0, 1.0])), ValueError,
          r"Planar\.bias: expected one number"),
+        (lambda: StandardNormal(2).log_prob(np.zeros((4, 3))), ValueError,
+         r"z: expected vectors of length 2 on the last axis, got an array of shape \(4, 3\)"),
+        (lambda: StandardNormal(2).log_prob(1.0), ValueError, "z: expected vectors on the last"),
         (lambda: StandardNormal(0), ValueError, "dim: expected 1 or more, got 0"),
         (lambda: StandardNormal(2.0), TypeError, "dim: expected an integer"),
         (lambda: Chain((Shift(0.0), TriangularAffine.init(2))), ValueError,
@@ -986,6 +1073,8 @@ NET = MLP.init((1, 4, 2), 0)
         (lambda: TriangularAffine.init(2.0), TypeError, "dim: expected an integer"),
         (lambda: TriangularAffine.from_moments([0.0, 0.0], SINGULAR), ValueError,
          "covariance: the matrix is singular or not positive definite"),
+        (lambda: TriangularAffine.from_moments(np.zeros(4), np.cov(DEPENDENT.T)), ValueError,
+         "covariance: the matrix is singular .* columns that are constant or sums of others"),
         (lambda: TriangularAffine.from_moments([0.0, 0.0], -np.eye(2)), ValueError,
          "covariance: the matrix is singular or not positive"),
         (lambda: TriangularAffine.from_moments([0.0, 0.0], [[1.0, 0.5], [0.4, 1.0]]), ValueError,
@@ -1002,6 +1091,10 @@ NET = MLP.init((1, 4, 2), 0)
         (lambda: Permutation(()), ValueError, "order: expected a permutation"),
         (lambda: Permutation((1, 2)), ValueError, "order: expected a permutation"),
         (lambda: Permutation((1.0, 0.0)), ValueError, "order: expected a permutation"),
+        (lambda: Permutation(np.array([[0, 1], [1, 0]])), ValueError, "order: expected a permut"),
+        (lambda: Permutation(np.array([True, False])), ValueError, "order: expected a permutation"),
+        (lambda: LULinear([0.0] * 2, [0.0], [0.0], [0.0] * 2, np.array([0, 2])), ValueError,
+         r"order: expected a permutation of 0, …, 1, got array\(\[0, 2\]\)"),
         (lambda: Permutation(2), TypeError, "order: expected a tuple of integers"),
         (lambda: Householder([0.0, 0.0]), ValueError,
          "vector: there is no plane perpendicular to 0"),
@@ -1028,6 +1121,10 @@ NET = MLP.init((1, 4, 2), 0)
          "bijection: expected a bijection or a tuple, got 3"),
         (lambda: BoundedAffine(0.0, 0.0, bound=0.0), ValueError,
          "bound: expected a positive number"),
+        (lambda: BoundedAffine(0.0, 0.0, bound=np.inf), ValueError,
+         "bound: expected a positive number, and finite, got inf"),
+        (lambda: BoundedAffine(0.0, 0.0, bound=np.ones(2)), ValueError, "bound: expected a pos"),
+        (lambda: BoundedAffine(0.0, 0.0, bound="2"), TypeError, "bound: expected real numbers"),
         # networks
         (lambda: MLP((), ()), ValueError,
          "biases: expected as many as weights and at least one, got 0 and 0"),
@@ -1050,6 +1147,11 @@ NET = MLP.init((1, 4, 2), 0)
         (lambda: Coupling.init(3, 0, hidden=(4.5,)), TypeError,
          "hidden: expected a tuple of integers"),
         (lambda: maf(2, activation="gelu"), ValueError, "activation: expected one of"),
+        (lambda: NET(np.zeros((5, 4))), ValueError,
+         r"h: expected vectors of length 1 on the last axis, got an array of shape \(5, 4\)"),
+        (lambda: NET(0.5), ValueError, "h: expected vectors on the last axis"),
+        (lambda: MLP.init((3,), 0), ValueError, "sizes: expected at least two, .* got 1"),
+        (lambda: MLP.init((3, 2.5, 1), 0), TypeError, r"sizes\[1\]: expected an integer"),
         # couplings
         (lambda: Coupling.init(1, 0), ValueError,
          "dim: a coupling needs two coordinates.*Autoregressive"),
@@ -1066,6 +1168,10 @@ NET = MLP.init((1, 4, 2), 0)
          r"stays: expected at least one coordinate that stays and one .*, got \(True, True\)"),
         (lambda: Coupling.init(2, 0, stays=(False, False)), ValueError,
          "stays: expected at least one coordinate that stays"),
+        (lambda: Coupling.init(3, 0, stays=(0, 2, 1)), TypeError,
+         r"stays: expected a bool for each coordinate, .* got \(0, 2, 1\)"),
+        (lambda: Coupling(NET, stays=1), TypeError, "stays: expected a bool for each coordinate"),
+        (lambda: Coupling(NET, stays=np.eye(2)), TypeError, "stays: expected a bool for each"),
         (lambda: Coupling.init(3, 0, stays=(True, False)), ValueError,
          "stays: expected 3 entries, one each, got 2"),
         (lambda: Coupling(NET, Affine(0.0, 0.0), stays=(True, True)), ValueError,
@@ -1089,6 +1195,16 @@ NET = MLP.init((1, 4, 2), 0)
          r"transformer: RationalQuadraticSpline has arrays of parameters; pass an instance"),
         (lambda: Coupling.init(2, 0, transformer=LogisticMixture([], [0.0], [0.0])), ValueError,
          "transformer: expected a map of all numbers onto all numbers"),
+        (lambda: Coupling.init(2, 0, transformer=Planar), TypeError,
+         "transformer: expected a bijection of numbers, and Planar is one of vectors"),
+        (lambda: Coupling.init(2, 0, transformer=Affine(np.zeros(3), 0.0)), ValueError,
+         r"transformer.shift: expected one number, got an array of shape \(3,\)"),
+        (lambda: Autoregressive.init(2, 0, transformer=Chain((SPLINE, Affine(0.0, np.nan)))),
+         ValueError, "transformer.parts.log_scale: expected a finite number, got nan"),
+        (lambda: Coupling.init(2, 0, transformer=RationalQuadraticSpline(*np.zeros((3, 2, 1)))),
+         ValueError, "slopes: expected 0"),
+        (lambda: maf(2, transformer=Affine("0", 0.0)), TypeError,
+         "transformer.shift: expected real numbers"),
         (lambda: Coupling.init(2, 0, transformer="affine"), TypeError,
          "transformer: expected a bijection or its class, got 'affine'"),
         # autoregressive
@@ -1130,6 +1246,11 @@ NET = MLP.init((1, 4, 2), 0)
          "context: expected finite numbers"),
         (lambda: GIVEN.log_prob(np.zeros((5, 2)), ["a", "b", "c"]), TypeError,
          "context: expected real numbers"),
+        (lambda: GIVEN.bijection.given(np.zeros(2)), ValueError,
+         r"context: expected vectors of length 3 on the last axis, got an array of shape \(2,\)"),
+        (lambda: GIVEN.bijection.given("abc"), TypeError, "context: expected real numbers"),
+        (lambda: GIVEN.bijection.given(np.zeros((4, 3))).forward(np.zeros((5, 2))), ValueError,
+         r"context: its shape \(4, 3\) does not go with vectors of shape \(5,\)"),
         # numbers of draws
         (lambda: VECTORS.sample(2.0, 0), TypeError, "n: expected an integer"),
         (lambda: VECTORS.sample(-1, 0), ValueError, "n: expected 0 or more"),
