@@ -26,16 +26,14 @@ def bounded(bound):
     return eqx.tree_at(lambda affine: affine.scale, Affine(), scale)
 
 
-def perceptron(network):
-    """Return one of our networks as a module of equinox."""
-    layers = []
+def linear_maps(network):
+    """Return the linear maps of one of our networks."""
+    found = []
     for weight, bias in zip(network.weights, network.biases, strict=True):
         linear = eqx.nn.Linear(*weight.shape[::-1], key=jax.random.key(0))
         values = (jnp.array(weight), jnp.array(bias))
-        layers.append(eqx.tree_at(lambda part: (part.weight, part.bias), linear, values))
-    activation = eqx.nn.Lambda(ACTIVATIONS[network.activation])
-    between = [part for layer in layers for part in (layer, activation)]
-    return eqx.nn.Sequential(between[:-1])
+        found.append(eqx.tree_at(lambda part: (part.weight, part.bias), linear, values))
+    return tuple(found)
 
 
 def realnvp(ours):
@@ -47,13 +45,14 @@ def realnvp(ours):
     """
     parts = []
     for layer in ours.bijection.parts:
-        order = jnp.argsort(~jnp.array(layer.stays))
+        network, order = layer.conditioner, jnp.argsort(~jnp.array(layer.stays))
         coupling = Coupling(
             jax.random.key(0), transformer=bounded(layer.transformer.bound),
-            untransformed_dim=sum(layer.stays), dim=ours.dim, nn_width=1, nn_depth=1,
+            untransformed_dim=sum(layer.stays), dim=ours.dim,
+            nn_width=1, nn_depth=len(network.weights) - 1,
+            nn_activation=ACTIVATIONS[network.activation],
         )  # fmt: skip
-        network = perceptron(layer.conditioner)
-        coupling = eqx.tree_at(lambda part: part.conditioner, coupling, network)
+        coupling = eqx.tree_at(lambda part: part.conditioner.layers, coupling, linear_maps(network))
         parts += [Permute(order), coupling, Permute(jnp.argsort(order))]
     return Transformed(StandardNormal((ours.dim,)), Chain(parts))
 
