@@ -185,7 +185,7 @@ def main() -> int:
     if agreed and complete:
         text = {"date": time.strftime("%Y-%m-%d"), "machine": cpu_name(), "libraries": results}
         RESULTS.write_text(json.dumps(text, indent=1) + "\n", encoding="utf-8")
-        print(f"wrote {RESULTS.name}")
+        print(f"wrote {RESULTS.name}; `make notebooks` brings the chapter up to date")
     else:
         print(f"{RESULTS.name} stays as it was: it is written when all are there and agree")
     return int(not agreed)

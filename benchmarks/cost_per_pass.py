@@ -118,7 +118,7 @@ def main() -> None:
         "sleepers": {"seconds_per_chunk": in_one_process, "seconds": naps},
     }
     RESULTS.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    print(f"wrote {RESULTS.name}")
+    print(f"wrote {RESULTS.name}; `make notebooks` brings the chapter up to date")
 
 
 if __name__ == "__main__":
