@@ -59,6 +59,8 @@ notebooks: $(READY)  ## execute the chapters anew and store their outputs (NOTEB
 
 bench: $(READY)  ## time a flow beside other libraries, which it installs (needs the network)
 	@$(BIN)/python benchmarks/peers/install.py
+	@$(BIN)/python benchmarks/agreement.py
+	@$(BIN)/python benchmarks/cost_per_pass.py
 	@$(BIN)/python benchmarks/realnvp.py
 
 clean:  ## remove what the other commands made, but not the environment .venv
