@@ -94,11 +94,8 @@ class Parametrised:
 
     def rebuild(self, leaf: Callable[[Any], Any], make: Callable[..., Any]) -> Any:
         """Pass every trained number or array through `leaf`; assemble each level with `make`."""
-
         cls: Any = type(self)
-        fields = {
-            name: _rebuilt(getattr(self, name), leaf, make) for name in _trained_names(cls)
-        }
+        fields = {name: _rebuilt(getattr(self, name), leaf, make) for name in _trained_names(cls)}
         return make(self, **fields)
 
 
