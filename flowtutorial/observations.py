@@ -1,7 +1,7 @@
 """Data for a fit, in blocks: in memory, in a file mapped to memory, or on the workers of a cluster.
 
 A log-likelihood is a sum over observations, and so is its gradient. So the data may lie in blocks
-anywhere: the formulas see one NumPy array at a time, and what comes back is a sum (chapter 17).
+anywhere: the formulas see one NumPy array at a time, and what comes back is a sum (chapter 12).
 """
 
 from __future__ import annotations

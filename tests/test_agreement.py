@@ -1,4 +1,4 @@
-"""What chapter 17 shows of other libraries is what `make bench` checked."""
+"""What chapter 12 shows of other libraries is what `make bench` checked."""
 
 from __future__ import annotations
 

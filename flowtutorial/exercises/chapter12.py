@@ -1,4 +1,4 @@
-"""Exercises of chapter 17, beyond this package: orders of chains, scales, blocks and workers."""
+"""Exercises of chapter 12, beyond this package: orders of chains, scales, blocks and workers."""
 
 from __future__ import annotations
 
