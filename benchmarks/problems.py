@@ -145,4 +145,7 @@ def flow_of(kind: str, values: list[np.ndarray]) -> Any:
     if kind == "sinh-arcsinh":
         skewness, tail, shift, scale = map(float, values)
         return Flow(StandardNormal(), Chain((SinhArcsinh(skewness, tail), Affine(shift, scale))))
-    return Flow(StandardNormal(), Inverse(RationalQuadraticSpline(*values, INTERVAL)))
+    widths, heights, slopes = values
+    return Flow(
+        StandardNormal(), Inverse(RationalQuadraticSpline(widths, heights, slopes, INTERVAL))
+    )

@@ -13,17 +13,18 @@ from .results import OURS
 REASONS = {
     "import": "Python's own start weighs more than the difference",
     "ascent": "NumPy crosses the data once for every operation, a compiled step once for all",
-    "fit": "ours climbs on to its own convergence, while the others stop at the goal",
+    "fit": "Ours climbs on to its own convergence, while the others stop at the goal",
     "fit/affine": "SciPy and scikit-learn know this maximum in closed form; of the flows, ours "
     "climbs on to its own convergence, while the others stop at the goal",
-    "fit/spline": "the likelihood of a spline has kinks, where Newton's method slows down; ours "
+    "fit/spline": "The likelihood of a spline has kinks, where Newton's method slows down; ours "
     "looks for a summit, while the others stop at the goal",
     "log_prob": "NumPy crosses a block of the data once for every operation, a compiled loop once "
     "for all",
-    "sample": "drawing normal numbers takes most of the time, and that is the same NumPy for both",
-    "realnvp": "between the matrix products NumPy crosses the batch once for every operation, a "
+    "sample": "Drawing normal numbers takes most of the time, and that is the same NumPy for both",
+    "realnvp": "Between the matrix products NumPy crosses the batch once for every operation, a "
     "compiler once for many",
-}  # fmt: skip
+}
+SCRATCH = "Blocks of the data need scratch arrays beside the result"
 GROUPS = {
     "import": "Import", "ascent": "Gradient ascent", "fit": "Fits to a threshold",
     "log_prob": "Log-densities", "sample": "Samples", "realnvp": "RealNVP",
@@ -89,18 +90,22 @@ def summary(results: dict[str, Any]) -> str:
 
 def missed(results: dict[str, Any]) -> str:
     """Return the bounds that are missed, by how much, and why, in Markdown."""
-    items = []
+    reasons: dict[str, list[str]] = {}
     for entry, bound in _bounds(results):
         if bound["met"]:
             continue
+        prefix = max((p for p in REASONS if entry["name"].startswith(p)), key=len)
+        reason, title = REASONS[prefix], entry["title"]
         if bound["kind"] == "memory":
-            what = f"extra memory {bound['bytes']} bytes, at most {bound['limit']}"
+            reason = SCRATCH
+            has = "unknown" if bound["bytes"] is None else _mebibytes(bound["bytes"])
+            what = f"{has} beside the result, at most {_mebibytes(bound['limit'])}"
         elif bound["ratio"] is not None:
-            what = f"{bound['ratio']:.2f} of {bound['best']}'s time, at most {bound['limit']:.3g}"
+            what = f"{bound['ratio']:.2f} times {bound['best']}'s, at most {bound['limit']:.3g}"
         else:
             what = _incomparable(entry, bound)
-        prefix = max((p for p in REASONS if entry["name"].startswith(p)), key=len)
-        items.append(f"- **{entry['title']}**: {what}; {REASONS[prefix]}.")
+        reasons.setdefault(reason, []).append(f"  - {title}: {what}.")
+    items = [f"- {reason}:\n" + "\n".join(found) for reason, found in reasons.items()]
     return "\n".join(items) or "None."
 
 
@@ -225,39 +230,42 @@ def figure(results: dict[str, Any], cold: bool) -> Any:
         "others": (plotting.DATA, "D", ()),
     }
     entries = [e for e in results["workloads"] if first_time(e["name"]) == cold][::-1]
-    drawn, axes = plt.subplots(figsize=(6.4, 1.3 + 0.5 * len(entries)))
-    axes.axvline(1.0, color=plotting.MODEL, linewidth=2.0, label="ours")
-    labelled = set()
+    drawn, axes = plt.subplots(figsize=(6.4, 1.6 + 0.5 * len(entries)))
+    axes.axvline(1.0, color=plotting.MODEL, linewidth=2.0, label="ours", zorder=1)
+    for family, (color, marker, _) in families.items():  # the legend, the same in each figure
+        axes.plot([], [], marker, color=color, label=family)
+    met, missed = (plotting.DATA, "bound, met"), (plotting.OTHER, "bound, missed")
+    for color, label in (met, missed):
+        axes.plot([], [], color=color, linewidth=2.5, label=label)
+    text: dict[str, Any] = {"textcoords": "offset points", "fontsize": 10.5}
     for row, entry in enumerate(entries):
         axes.annotate(
-            entry["title"], (0.0, row + 0.22), xycoords=("axes fraction", "data"), fontsize=10.5,
-            xytext=(3, 0), textcoords="offset points",
+            entry["title"], (0.0, row + 0.2), xytext=(3, 0), xycoords=("axes fraction", "data"),
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5}, zorder=2, **text,
         )  # fmt: skip
-        best = {bound.get("best") for bound in entry["bounds"]}
+        if not any(library["ratio"] for library in entry["libraries"].values()):
+            axes.annotate("no time of ours", (1.0, row), xytext=(6, -4), color=missed[0], **text)
+            continue
         for name, library in entry["libraries"].items():
             if name == OURS or library["ratio"] is None or library.get("aside"):
                 continue
             first = name.split(",")[0]
             family = next((key for key, value in families.items() if first in value[2]), "others")
             color, marker, _ = families[family]
+            fastest = name in {bound.get("best") for bound in entry["bounds"]}
             counts = library.get("agrees", True) and library.get("reached", True)
             axes.plot(
-                library["ratio"], row, marker, color=color, markersize=7 if name in best else 5,
-                markerfacecolor=color if counts else "white", alpha=1.0 if name in best else 0.6,
-                label=None if family in labelled else family, linestyle="none",
+                library["ratio"], row, marker, color=color, markersize=7 if fastest else 5,
+                markerfacecolor=color if counts else "white", alpha=1.0 if fastest else 0.6,
             )  # fmt: skip
-            labelled.add(family)
         for bound in entry["bounds"]:
             if bound["kind"] == "time":
-                color = plotting.DATA if bound["met"] else plotting.OTHER
-                label = "bound, met" if bound["met"] else "bound, missed"
-                axes.plot(
-                    [1.0 / bound["limit"]] * 2, [row - 0.28, row + 0.18], color=color,
-                    linewidth=2.5, label=None if label in labelled else label,
-                )  # fmt: skip
-                labelled.add(label)
+                color, _ = met if bound["met"] else missed
+                at = 1.0 / bound["limit"]
+                axes.plot([at, at], [row - 0.28, row + 0.15], color=color, linewidth=2.5)
     axes.set(xscale="log", ylim=(-0.6, len(entries) - 0.2), yticks=[])
     axes.set_xlabel("time of a library / time of ours")
+    axes.xaxis.set_major_formatter("{x:g}")
     axes.grid(visible=True, axis="x")
     drawn.legend(loc="outside upper center", ncols=3)
     return drawn

@@ -17,8 +17,3 @@ class NoEquivalentError(Exception):
 def versions(*distributions: str) -> dict[str, str]:
     """Return what is installed of these."""
     return {name: version(name) for name in distributions}
-
-
-def evaluations(count: int) -> str:
-    """Return a count in words."""
-    return f"{count} evaluations"

@@ -22,7 +22,7 @@ import torch
 from torch import distributions, nn
 
 from ..problems import INTERVAL, MINIMUM, OFFSET
-from .common import Networks, NoEquivalentError, Parameters, evaluations, versions
+from .common import Networks, NoEquivalentError, Parameters, versions
 
 SIZES, COUPLINGS = (1, 64, 64, 2), 6
 BOUND = INTERVAL[1]
@@ -108,7 +108,7 @@ class Scalar:
 
         with suppress(ArrivedError):
             optimizer.step(closure)
-        return max(values), evaluations(len(values))
+        return max(values), f"{len(values)} evaluations"
 
 
 def trainable(*values: Any) -> list[Any]:
@@ -313,7 +313,7 @@ def scalar_of_normflows(kind: str, values: Parameters) -> Scalar:
     import normflows
     from normflows.flows.neural_spline.coupling import PiecewiseRationalQuadraticCDF
 
-    class Turned(normflows.flows.Flow):  # type: ignore[misc,name-defined]
+    class Turned(normflows.flows.Flow):  # type: ignore[misc]
         def __init__(self, inner: Any) -> None:
             super().__init__()
             self.inner = inner
