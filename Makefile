@@ -4,6 +4,7 @@
 PYTHON ?= python3
 NOTEBOOKS ?= $(wildcard book/*.ipynb)
 TESTS ?=
+BENCH ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -57,11 +58,11 @@ lab: $(READY)  ## open the chapters in JupyterLab
 notebooks: $(READY)  ## execute the chapters anew and store their outputs (NOTEBOOKS=... for some)
 	$(BIN)/python tools/notebooks.py $(NOTEBOOKS)
 
-bench: $(READY)  ## time a flow beside other libraries, which it installs (needs the network)
-	@$(BIN)/python benchmarks/peers/install.py
+bench: $(READY)  ## measure beside other libraries, which it installs (BENCH=--quick: shorter)
+	@$(BIN)/python -m benchmarks.peers.install
 	@$(BIN)/python benchmarks/agreement.py
 	@$(BIN)/python benchmarks/cost_per_pass.py
-	@$(BIN)/python benchmarks/realnvp.py
+	@$(BIN)/python -m benchmarks $(BENCH)
 
 clean:  ## remove what the other commands made, but not the environment .venv
 	rm -rf _build .coverage htmlcov .pytest_cache .mypy_cache .ruff_cache .hypothesis
