@@ -446,7 +446,9 @@ def in_type_of(source: Array, result: Array) -> Array:
     """Return `result` in the floating-point type of `source`; traced values pass."""
     if is_traced(result) or is_traced(source):
         return result
-    return np.asarray(result, dtype=source.dtype)[()]
+    if not hasattr(result, "dtype"):
+        result = np.asarray(result)
+    return result.astype(source.dtype, copy=False)[()]
 
 
 def image(

@@ -41,6 +41,11 @@ def spare(array: Array) -> Array | None:
     return None if is_traced(array) else array
 
 
+def entries(table: Array, index: Array) -> Array:
+    """Return `table[index]` of a table with one axis, also for an index that is recorded."""
+    return index.entries_of(table) if hasattr(index, "entries_of") else table[index]
+
+
 def as_real(value: object, name: str) -> Array:
     """Return `value` as a floating-point array: float32 and float64 stay, integers become float64.
 
@@ -156,22 +161,35 @@ def as_count(value: object, name: str, least: int = 0) -> int:
     return int(value)
 
 
-def map_blocks(function: Callable[[Array], Array], x: Array) -> Array:
+def map_blocks(
+    function: Callable[[Array, Array | None], Array], x: Array, length: int = BLOCK
+) -> Array:
     """Apply an elementwise `function` to `x` block by block; the result has the type of `x`.
 
     The memory needed is the result and a few blocks, whatever the size and layout of `x`.
+
+    Parameters
+    ----------
+    function : callable
+        `function(block, out)` returns the result for a block. It may write it to `out`, which has
+        the shape and the type of the block, or is None.
+    x : array
+    length : int
+        Of a block.
     """
-    if x.ndim == 0 or x.size <= BLOCK:
-        return np.asarray(function(x), dtype=x.dtype)[()]
+    if x.ndim == 0 or x.size <= length:
+        return np.array(function(x, None), dtype=x.dtype)[()]
     out = np.empty_like(x, subok=False)
     with np.nditer(
         [x, out],
         flags=["external_loop", "buffered"],
         op_flags=[["readonly"], ["writeonly"]],
-        buffersize=BLOCK,
+        buffersize=length,
     ) as blocks:
         for source, target in blocks:
-            target[...] = function(source)
+            result = function(source, target)
+            if result is not target:
+                target[...] = result
     return out
 
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from .bijection import Bijection, Interval, image
 from .blocks import (
+    BLOCK,
     Array,
     as_count,
     as_generator,
@@ -29,6 +30,7 @@ from .blocks import (
 from .distributions import Distribution
 from .observations import Block, observe
 from .parameters import are_numbers
+from .recorded import for_many
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,31 +167,38 @@ class Flow:
         if is_traced(x):
             return self._given(context)._formula(x)
         if not self.event_ndim:
-            return map_blocks(self._log_prob, x)
+            return self._log_prob_of_numbers(x)
         if context is None:
             return map_rows(self._log_prob, x)
         _check_broadcast(x, context)
         return map_rows(lambda rows, given: self._given(given)._log_prob(rows), x, context)
 
+    def _log_prob_of_numbers(self, x: Array) -> Array:
+        low, high = self.bijection.codomain
+        formula, length = for_many(self._formula, x.dtype, x.size)
+
+        def block(x: Array, out: Array | None) -> Array:
+            if low < x.min(initial=np.inf) and x.max(initial=-np.inf) < high:
+                return formula(x, out)
+            inside = (x > low) & (x < high)
+            result = formula(np.where(inside, x, np.nan), out)
+            return np.where(inside | np.isnan(x), result, -np.inf)
+
+        return map_blocks(block, x, length)
+
     def _log_prob(self, x: Array) -> Array:
-        """Return `log p(x)`, also where a value has no density."""
+        """Return `log p(x)` of vectors, also where a value has no density."""
         low, high = self.bijection.codomain
         if np.all(low < x.min(initial=np.inf)) and np.all(x.max(initial=-np.inf) < high):
-            if not self.event_ndim:
-                return self._formula(x)
             with np.errstate(all="ignore"):
                 result = self._formula(x)
             # latents beyond the floating-point numbers, from which a network makes NaN
             return np.where(np.isnan(result), -np.inf, result)
         inside, missing = (x > low) & (x < high), np.isnan(x)
-        if self.event_ndim:
-            inside, missing = inside.all(axis=-1), missing.any(axis=-1)
-        with np.errstate(all="ignore" if self.event_ndim else None):
-            result = self._formula(
-                np.where(inside[..., None] if self.event_ndim else inside, x, np.nan)
-            )
-        if self.event_ndim:
-            inside = inside & ~np.isnan(result)
+        inside, missing = inside.all(axis=-1), missing.any(axis=-1)
+        with np.errstate(all="ignore"):
+            result = self._formula(np.where(inside[..., None], x, np.nan))
+        inside = inside & ~np.isnan(result)
         return np.where(inside | missing, result, -np.inf)
 
     def _event(self, x: Array, name: str) -> Array:
@@ -241,16 +250,27 @@ class Flow:
             context, so that `log_prob(draws, context)` belongs together.
         """
         n, rng, context = as_count(n, "n"), as_generator(rng), self.as_context(context)
+        if not self.event_ndim:
+            return self._sample_numbers(n, rng)
         lead = (n,) if context is None else (n, *context.shape[:-1])
         z = as_real(self.base.sample(int(np.prod(lead)), rng), "base.sample")
-        if not self.event_ndim:
-            return map_blocks(lambda z: self.bijection.forward_and_log_det(z)[0], z)
         z = z.reshape(*lead, z.shape[-1])
         if context is None:
             return map_rows(lambda z: self.bijection.forward_and_log_det(z)[0], z)
         return map_rows(
             lambda z, given: self.bijection.given(given).forward_and_log_det(z)[0], z, context
         )
+
+    def _sample_numbers(self, n: int, rng: np.random.Generator) -> Array:
+        z = as_real(self.base.sample(min(n, BLOCK), rng), "base.sample")
+        g, length = for_many(lambda z: self.bijection.forward_and_log_det(z)[0], z.dtype, n)
+        x = np.empty(n, z.dtype)
+        for start in range(0, n, BLOCK):
+            if start:
+                del z  # its memory is used again
+                z = as_real(self.base.sample(min(n - start, BLOCK), rng), "base.sample")
+            x[start : start + BLOCK] = map_blocks(g, z, length)
+        return x
 
     @property
     def support(self) -> Interval:
@@ -267,7 +287,7 @@ class Flow:
         x = as_real(x, "x")
         low, high = self.support
 
-        def block(x: Array) -> Array:
+        def block(x: Array, out: Array | None) -> Array:
             inside = (x > low) & (x < high)
             q = self.base.cdf(self.bijection.inverse(np.where(inside, x, np.nan)))  # type: ignore[attr-defined]
             beyond = np.where(x >= high, 1.0, np.where(x <= low, 0.0, x))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from .bijection import Bijection, Interval, in_type_of
-from .blocks import Array, as_count, as_parameters
+from .blocks import Array, as_count, as_parameters, entries
 from .elementwise import log_sigmoid
 from .mixture import log_softmax
 
@@ -80,7 +80,7 @@ class SplineBin(Bijection):
         return np.where(t < u, from_left, from_right), self._log_slope(t, u, m)
 
     def inverse_and_log_det(self, x: Array) -> tuple[Array, Array]:
-        """Return the solution of a quadratic equation and its log-derivative."""
+        """Return the solution of a quadratic equation and its log-derivative `log D/(m R)`."""
         w, h = self.right - self.left, self.high - self.low
         a, b, m = self.slope_left, self.slope_right, h / w
         s, r = (x - self.low) / h, (self.high - x) / h
@@ -90,7 +90,8 @@ class SplineBin(Bijection):
         t = np.where(middle < 0.0, from_low / (from_low + q), p / (p + from_high))
         u = np.where(middle < 0.0, q / (from_low + q), from_high / (p + from_high))
         z = np.where(t < u, self.left + w * t, self.right - w * u)
-        return z, -self._log_slope(t, u, m)
+        d = m * t * t + (a + b) * t * u + m * u * u
+        return z, np.log(d / (m * root))
 
     def _log_slope(self, t: Array, u: Array, m: Array) -> Array:
         a, b = self.slope_left, self.slope_right
@@ -215,7 +216,10 @@ class RationalQuadraticSpline(Bijection):
         low, high = self.interval
         inside = (v > low) & (v < high)
         argument = np.where(inside, v, low)
-        return inside, argument, np.sum(argument[..., None] >= knots[..., 1:-1], axis=-1)
+        inner = knots[..., 1:-1]
+        if inner.ndim == 1:
+            return inside, argument, np.searchsorted(inner, argument, side="right")
+        return inside, argument, np.sum(argument[..., None] >= inner, axis=-1)
 
     @staticmethod
     def _joined(v: Array, inside: Array, value: Array, log_det: Array) -> tuple[Array, Array]:
@@ -284,7 +288,7 @@ class RationalQuadraticSpline(Bijection):
 
 
 def _at(rows: Array, k: Array) -> Array:
-    """Return row `k` of an array of shape (..., K + 1, m), or entry `k` of one (..., K + 1, )."""
+    """Return row `k` of an array of shape (..., K + 1, m)."""
     if rows.ndim == 2:
         return rows[k]
     full = np.broadcast_to(rows, (*k.shape, *rows.shape[-2:]))
@@ -292,7 +296,11 @@ def _at(rows: Array, k: Array) -> Array:
 
 
 def _bin(knots: tuple[Array, Array, Array], k: Array) -> SplineBin:
-    corners = [_at(part[..., None], k + i)[..., 0] for part in knots for i in (0, 1)]
+    corners = [
+        entries(ends, k) if ends.ndim == 1 else _at(ends[..., None], k)[..., 0]
+        for part in knots
+        for ends in (part[..., :-1], part[..., 1:])
+    ]
     return SplineBin(*corners)
 
 

@@ -16,6 +16,7 @@ PACKAGE = Path(flowtutorial.__file__).parent
 # Imports at the top of a module point to the left only.
 ORDER = [
     "blocks",
+    "recorded",
     "parameters",
     "bijection",
     "elementwise",

@@ -1,0 +1,283 @@
+"""Read plain NumPy code as a list of steps, and run the steps on long arrays.
+
+As a traced array writes down its formula (`symbolic.trace`), a `Recorded` one writes down which
+functions were called. What runs is then the same functions in the same order, so that every digit
+is the same. But what does not depend on the data is computed once, what nobody asks for not at all,
+and results go to places that are used again, where plain code asks for new memory at each step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import numpy as np
+
+from .blocks import BLOCK, Array
+
+Function = Callable[..., Any]
+Ignored = tuple[tuple[str, str], ...]  # what `numpy.errstate` said where a function was called
+
+_BITS = {np.dtype(np.float64): np.int64, np.dtype(np.float32): np.int32}
+_NUMBER = bool | int | float | np.generic
+_FEW = 64  # comparisons, up to which they are faster than a search in a table
+_MANY = 1 << 16  # values: reading the code takes as long as running it on some 10 000
+_BYTES = 5 << 17  # of all buffers together, so that they stay in the processor's cache
+
+
+def for_many(
+    function: Callable[[Array], Array], dtype: np.dtype, n: int
+) -> tuple[Callable[[Array, Array | None], Array], int]:
+    """Return an elementwise `function` in the form for `n` values, and how many of them at once.
+
+    The form takes the values and, if there is one, a place that the result may be written to.
+    """
+    steps = record(function, dtype) if n >= _MANY else None
+    return (lambda x, out: function(x), BLOCK) if steps is None else (steps, steps.block)
+
+
+def record(function: Callable[[Array], Array], dtype: np.dtype) -> Program | None:
+    """Return the steps that an elementwise `function` takes for an array of type `dtype`.
+
+    None if it does something else than to call elementwise functions: if it branches on the data,
+    say, or looks at the shape. Such a function is to be called itself.
+    """
+    tape = _Tape()
+    x = Recorded(tape, _Place(0), np.ones(1, dtype))
+    try:
+        with np.errstate(all="call", call=lambda kind, flag: None):
+            result = function(x)
+    except Exception:  # the function itself, when it is called, says better what is wrong
+        return None
+    return Program(tape, result, dtype) if isinstance(result, Recorded) and result.place else None
+
+
+class _Place(int):
+    """A number that says which call's result is meant: `i + 1` that of call `i`, 0 the data."""
+
+
+class _Tape:
+    """The calls so far, each with what it reads: places, and numbers."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[Function, list[Any], Ignored]] = []
+        self.results: list[Recorded] = []
+        self.known: dict[Any, Recorded] = {}
+
+    def call(self, function: Function, *arguments: Any) -> Recorded:
+        """Note a call, or find it among those before, and return its result."""
+        samples, read, keys, constant = [], [], [], True
+        for argument in arguments:
+            sample = part = argument
+            if type(argument) is Recorded:
+                sample, part = argument.sample, argument.place
+                constant &= part is None
+                part = sample[0] if part is None else part
+            samples.append(sample)
+            read.append(part)
+            keys.append(part if type(part) is _Place else _key(part))
+        sample = function(*samples)
+        if constant:
+            return Recorded(self, None, sample)
+        ignored = tuple(np.geterr().items())
+        key = (function, ignored, *keys)
+        result = self.known.get(key)
+        if result is None:
+            result = self.known[key] = Recorded(self, _Place(len(self.calls) + 1), sample)
+            self.calls.append((function, read, ignored))
+            self.results.append(result)
+        return result
+
+    def reads(self, place: int) -> list[int]:
+        """Return the places that a call reads."""
+        return [part for part in self.calls[place - 1][1] if type(part) is _Place]
+
+
+def _key(number: Any) -> Any:
+    """Return what tells numbers apart that NumPy tells apart: 0.0 from -0.0 and from 0."""
+    return type(number), str(number) if isinstance(number, _NUMBER) else id(number)
+
+
+class Recorded(np.lib.mixins.NDArrayOperatorsMixin):
+    """An array that notes what is done with it; of `place` None if it does not depend on the data.
+
+    `sample` has one element, of the type that the array will have.
+    """
+
+    def __init__(self, tape: _Tape, place: _Place | None, sample: np.ndarray) -> None:
+        self.tape, self.place, self.sample = tape, place, sample
+        self.dtype = sample.dtype
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        if method != "__call__" or kwargs or ufunc.nout != 1:
+            _refuse()
+        return self.tape.call(ufunc, *map(_one, inputs))
+
+    def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        if func in (np.zeros_like, np.ones_like) and len(args) == 1 and not kwargs:
+            return Recorded(self.tape, None, func(self.sample))
+        if func is np.where and len(args) == 3:
+            return self._where(*map(_one, args))
+        if func is np.searchsorted and args[1] is self and kwargs == {"side": "right"}:
+            return self.tape.call(_search, *args)
+        return _refuse()
+
+    def _where(self, condition: Any, a: Any, b: Any) -> Recorded:
+        known = condition.sample[0] if isinstance(condition, Recorded) else condition
+        if isinstance(condition, Recorded) and condition.place is not None:
+            return self.tape.call(_where, condition, a, b)
+        sample = np.where(known, *(p.sample if isinstance(p, Recorded) else p for p in (a, b)))
+        taken = a if known else b
+        if isinstance(taken, Recorded) and taken.place is not None:
+            return taken.astype(sample.dtype)
+        return Recorded(self.tape, None, sample)
+
+    def astype(self, dtype: np.dtype, copy: bool = False) -> Recorded:
+        """Return the array in another type."""
+        return self if dtype == self.dtype else self.tape.call(_cast, self, np.dtype(dtype))
+
+    def entries_of(self, table: np.ndarray) -> Recorded:
+        """Return `table[self]`, which NumPy would ask the table for."""
+        return self.tape.call(_take, table, self)
+
+    def __getitem__(self, index: Any) -> Recorded:
+        return self if index == () else _refuse()
+
+    def __bool__(self) -> NoReturn:
+        _refuse()
+
+    def __array__(self, *args: Any, **kwargs: Any) -> NoReturn:
+        _refuse()
+
+
+def _one(value: Any) -> Any:
+    """Return a recorded array, or a single number."""
+    return value if isinstance(value, Recorded | _NUMBER) or np.ndim(value) == 0 else _refuse()
+
+
+def _refuse() -> NoReturn:
+    raise TypeError("a function of the whole array, not of each element")
+
+
+# -- the functions that are no ufuncs, with a place for the result ---------------------------------
+
+
+def _where(condition: Array, a: Array, b: Array, out: Array | None = None) -> Array:
+    """As `numpy.where`, without a branch for each element: a wrong guess costs more than a sum."""
+    if out is None or out.dtype not in _BITS:
+        return _put(np.where(condition, a, b), out)
+    true = np.count_nonzero(condition)
+    if 64 * min(true, condition.size - true) <= condition.size:  # a guess is hardly ever wrong
+        most, rest, where = (b, a, condition) if 2 * true < condition.size else (a, b, ~condition)
+        out[...] = most
+        np.copyto(out, rest, where=where)
+        return out
+    bits = _BITS[out.dtype]
+    of_a, of_b = (np.asarray(part, dtype=out.dtype).view(bits) for part in (a, b))
+    chosen = out.view(bits)
+    np.bitwise_xor(of_a, of_b, out=chosen)
+    np.bitwise_and(chosen, -condition.view(np.int8), out=chosen)  # all bits of -1 are 1
+    return np.bitwise_xor(chosen, of_b, out=chosen)
+
+
+def _take(table: Array, index: Array, out: Array | None = None) -> Array:
+    return table[index] if out is None else np.take(table, index, out=out, mode="clip")
+
+
+def _search(table: Array, x: Array, out: Array | None = None) -> Array:
+    if out is None or len(table) > _FEW:
+        return _put(np.searchsorted(table, x, side="right"), out)
+    above = np.sum(np.less(x, table[:, None]), axis=0, dtype=np.int8)
+    return _put(len(table) - above, out)
+
+
+def _cast(a: Array, dtype: np.dtype, out: Array | None = None) -> Array:
+    return _put(a.astype(dtype), out)
+
+
+def _put(value: Array, out: Array | None) -> Array:
+    if out is None:
+        return value
+    out[...] = value
+    return out
+
+
+# -- the steps -------------------------------------------------------------------------------------
+
+
+class Program:
+    """The steps to a recorded result, in buffers that are used again as soon as they are free."""
+
+    def __init__(self, tape: _Tape, result: Recorded, dtype: np.dtype) -> None:
+        assert result.place is not None
+        order = _order(tape, result.place)
+        last = {part: number for number, place in enumerate(order) for part in tape.reads(place)}
+        self.dtypes = [dtype]  # of the buffers; number 0 stands for the data
+        self.steps: list[tuple[Function, list[Any], int, Ignored]] = []
+        home, free = {0: 0}, list[int]()
+        for number, place in enumerate(order):
+            function, read, ignored = tape.calls[place - 1]
+            read = [_Place(home[part]) if type(part) is _Place else part for part in read]
+            done = [home[part] for part in set(tape.reads(place)) if last[part] == number]
+            wanted = tape.results[place - 1].dtype
+            # a ufunc may write over what it reads, others may read after they have begun to write
+            usable = free + done if isinstance(function, np.ufunc) else free
+            fit = [buffer for buffer in usable if buffer and self.dtypes[buffer] == wanted]
+            home[place] = fit[-1] if fit else len(self.dtypes)
+            if not fit:
+                self.dtypes.append(wanted)
+            free = [buffer for buffer in free + done if buffer not in (0, home[place])]
+            self.steps.append((function, read, home[place], ignored))
+        self.block = min(BLOCK, _BYTES // sum(each.itemsize for each in self.dtypes[1:]))
+        self.buffers = [np.empty(0, each) for each in self.dtypes]
+        self._bind(0)
+
+    def _bind(self, length: int) -> None:
+        """Put the buffers, as far as they are needed, among the arguments of the steps."""
+        self.length = length
+        if length > len(self.buffers[-1]):
+            self.buffers[1:] = [np.empty(length, each) for each in self.dtypes[1:]]
+        places = [buffer[:length] for buffer in self.buffers]
+        self.groups: list[tuple[dict[str, Any], list[list[Any]]]] = []
+        self.reading: list[tuple[list[Any], int]] = []  # where the data stand among the arguments
+        for function, read, home, ignored in self.steps:
+            arguments = [places[part] if type(part) is _Place else part for part in read]
+            self.reading += [(arguments, i) for i, part in enumerate(arguments) if part is places[0]]
+            inside = {kind: how for kind, how in ignored if how != "call"}  # of the function's own
+            if not self.groups or self.groups[-1][0] != inside:
+                self.groups.append((inside, []))
+            self.groups[-1][1].append([function, arguments, places[home]])
+        self.own = places[self.steps[-1][2]]
+
+    def __call__(self, x: Array, out: Array | None = None) -> Array:
+        """Return the result for `x`, of one axis, in `out` if that has the type.
+
+        Otherwise it is in a buffer, and the next call writes over it.
+        """
+        if len(x) != self.length:
+            self._bind(len(x))
+        for arguments, index in self.reading:
+            arguments[index] = x
+        result = self.own if out is None or out.dtype != self.own.dtype else out
+        self.groups[-1][1][-1][2] = result
+        for ignored, steps in self.groups:
+            with np.errstate(**ignored):
+                for function, arguments, place in steps:
+                    function(*arguments, out=place)
+        return result
+
+
+def _order(tape: _Tape, result: int) -> list[int]:
+    """Return the calls that lead to a result, each as late as may be: so buffers are free early."""
+    order, seen, stack = [], {0}, [result]
+    while stack:
+        place = stack[-1]
+        missing = [part for part in tape.reads(place) if part not in seen] if place else []
+        if missing:
+            stack += reversed(missing)
+        else:
+            stack.pop()
+            if place not in seen:
+                seen.add(place)
+                order.append(place)
+    return order
