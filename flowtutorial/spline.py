@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 
-from .bijection import Bijection, Interval, in_type_of
+from .bijection import Bijection, Interval, Pullback, in_type_of
 from .blocks import Array, as_count, as_parameters
 from .elementwise import log_sigmoid
 from .mixture import log_softmax
+from .parameters import gathered
 
 if TYPE_CHECKING:
     from .symbolic.derive import Derivatives
@@ -96,6 +97,35 @@ class SplineBin(Bijection):
         a, b = self.slope_left, self.slope_right
         d = m * t * t + (a + b) * t * u + m * u * u
         return np.log(b * t * t + 2.0 * m * t * u + a * u * u) + 2.0 * np.log(m / d)
+
+
+@dataclass(frozen=True, eq=False)
+class UnitBin(Bijection):
+    """The `SplineBin` of the unit square, in which the slopes are all that can be chosen.
+
+    Every bin is one, scaled and shifted: with `m = h/w` its slopes are `a/m` and `b/m`.
+
+    Parameters
+    ----------
+    slope_left, slope_right : float or array
+        Positive.
+    """
+
+    slope_left: Array
+    slope_right: Array
+    domain: ClassVar[Interval] = (0.0, 1.0)
+    codomain: ClassVar[Interval] = (0.0, 1.0)
+
+    def forward_and_log_det(self, z: Array) -> tuple[Array, Array]:
+        """Return what the `SplineBin` does."""
+        return self._bin().forward_and_log_det(z)
+
+    def inverse_and_log_det(self, x: Array) -> tuple[Array, Array]:
+        """Return what the `SplineBin` does."""
+        return self._bin().inverse_and_log_det(x)
+
+    def _bin(self) -> SplineBin:
+        return SplineBin(0.0, 1.0, 0.0, 1.0, self.slope_left, self.slope_right)
 
 
 @dataclass(frozen=True, eq=False)
@@ -223,42 +253,71 @@ class RationalQuadraticSpline(Bijection):
         value, log_det = np.where(inside, value, v), np.where(inside, log_det, outside)
         return in_type_of(v, value), in_type_of(v, log_det)
 
-    def derivatives(self, argument: Array, direction: str) -> Derivatives:
-        """Return the derivatives of both results: one bin's are derived, the rest is chain rule.
+    def _derived_pullback(self, x: Array, direction: str) -> tuple[Array, Array, Pullback]:
+        """As for every bijection: one bin's derivatives are derived, the rest is chain rule.
 
-        A bin depends on the parameters through its two knots, their images, and its two slopes.
+        A bin depends on the parameters through its two knots, their images, and its two slopes;
+        scaled and shifted it is a `UnitBin`.
         """
-        from .symbolic.derive import Derivatives, derive, reverse
+        from .symbolic.derive import derive
 
-        if direction == "inverse":
-            z = self.inverse_and_log_det(argument)[0]
-            return reverse(self.derivatives(z, "forward"), z)
+        z = x if direction == "forward" else self.inverse_and_log_det(x)[0]
         knots = self.knots()
-        inside, z, k = self._located(argument, knots[0])
-        d = derive(SplineBin, "forward")(tuple(_bin(knots, k).trained_fields().values()), z)
-        jacobians = (
+        inside, argument, k = self._located(z, knots[0])
+        left, right, low, high, a, b = _bin(knots, k).trained_fields().values()
+        w, h = right - left, high - low
+        m = h / w
+        t, a, b = (argument - left) / w, a / m, b / m
+        d = derive(UnitBin, "forward")((a, b), t)
+        value, log_det = self._joined(z, inside, low + h * d.value, d.log_det + np.log(m))
+        outside = np.where(np.isnan(z), z, 0.0)
+        slope = np.where(inside, m * d.d_value_dx, 1.0 + outside)
+        log_slope = np.where(inside, d.d_log_det_dx / w, outside)
+        sign = np.where(inside, 1.0 if direction == "forward" else -1.0, 0.0)
+        jacobians = [
             self._jacobian(self.widths),
             self._jacobian(self.heights),
             self._slope_jacobian(),
-        )
+        ]
 
-        def to_fields(parts: tuple[Array, ...]) -> tuple[Array, ...]:
-            """Carry derivatives by the corners and slopes of a bin to the parameters."""
-            return tuple(
-                np.where(inside, parts[i], 0.0)[..., None] * _at(jacobian, k)
-                + np.where(inside, parts[i + 1], 0.0)[..., None] * _at(jacobian, k + 1)
-                for i, jacobian in zip((0, 2, 4), jacobians, strict=True)
+        def pullback(bar: Array, summed: bool | None = False) -> tuple[Array, list[Array]]:
+            along_z = bar * slope + log_slope
+            if direction == "inverse":  # as in `pullback_through_the_other`
+                bar = along_z = (bar - log_slope) / slope
+            by_value = np.where(inside, sign * bar, 0.0)
+            by_t, by_a, by_b = (
+                h * by_value * value + sign * log_det
+                for value, log_det in zip(
+                    (d.d_value_dx, *d.d_value_dparams),
+                    (d.d_log_det_dx, *d.d_log_det_dparams),
+                    strict=True,
+                )
             )
+            by_m = sign - a * by_a - b * by_b  # times m
+            to_right, to_high = t * by_t + by_m, d.value * by_value + by_m / h
+            corners = [
+                ((to_right - by_t) / w, -to_right / w),
+                (by_value - to_high, to_high),
+                (by_a / m, by_b / m),
+            ]
+            parts = [ByBin(*pair, k, rows) for pair, rows in zip(corners, jacobians, strict=True)]
+            if summed is None and k.ndim == 1 and self.widths.ndim == 1:
+                return along_z, parts
+            return along_z, [gathered(part.dense(), np.ndim(bar), bool(summed)) for part in parts]
 
-        value, log_det = self.forward_and_log_det(argument)
-        nan = np.where(np.isnan(argument), argument, 0.0)
+        if direction == "forward":
+            return value, log_det, pullback
+        return z, -log_det, pullback
+
+    def derivatives(self, argument: Array, direction: str) -> Derivatives:
+        """Return the derivatives of both results, for `derive`."""
+        from .symbolic.derive import Derivatives
+
+        value, log_det, pullback = self._derived_pullback(argument, direction)
+        of_log_det, of_both = pullback(np.zeros_like(value)), pullback(np.ones_like(value))
+        values = tuple(both - part for both, part in zip(of_both[1], of_log_det[1], strict=True))
         return Derivatives(
-            value,
-            log_det,
-            np.where(inside, d.d_value_dx, 1.0 + nan),
-            np.where(inside, d.d_log_det_dx, nan),
-            to_fields(d.d_value_dparams),
-            to_fields(d.d_log_det_dparams),
+            value, log_det, of_both[0] - of_log_det[0], of_log_det[0], values, tuple(of_log_det[1])
         )
 
     def _jacobian(self, raw: Array) -> Array:
@@ -281,6 +340,24 @@ class RationalQuadraticSpline(Bijection):
         count = np.shape(self.slopes)[-1]
         inner = np.eye(count + 2, count, k=-1)
         return inner * np.exp(log_sigmoid(self.slopes + OFFSET))[..., None, :]
+
+
+class ByBin(NamedTuple):
+    """Derivatives that come from the two ends of a bin: `left · rows[k] + right · rows[k + 1]`.
+
+    Written out they are an array of shape (..., m). For shared knots a fit adds up `left` and
+    `right` bin by bin instead.
+    """
+
+    left: Array
+    right: Array
+    k: Array
+    rows: Array
+
+    def dense(self) -> Array:
+        """Return the array."""
+        left, right = self.left[..., None], self.right[..., None]
+        return left * _at(self.rows, self.k) + right * _at(self.rows, self.k + 1)
 
 
 def _at(rows: Array, k: Array) -> Array:

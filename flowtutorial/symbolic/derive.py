@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import sympy as sp
 from sympy.printing.numpy import NumPyPrinter
+from sympy.printing.precedence import PRECEDENCE
 
 from ..bijection import Bijection
 from ..blocks import Array, is_traced
@@ -387,6 +388,16 @@ class _Printer(NumPyPrinter):  # type: ignore[misc]
 
     def _print_ndtri(self, expr: sp.Function) -> str:
         return f"{self._module_format('scipy.special.ndtri')}({self._print(expr.args[0])})"
+
+    def _print_Pow(self, expr: sp.Pow, rational: bool = False) -> str:
+        """Print small whole powers as products: `numpy.power` takes ten times as long."""
+        base, exponent = expr.args
+        if exponent.is_Integer and 1 < abs(exponent) <= 4:
+            factor = self.parenthesize(base, PRECEDENCE["Pow"])
+            product = "*".join([factor] * abs(int(exponent)))
+            return f"({product})" if exponent > 0 else f"(1.0/({product}))"
+        printed: str = super()._print_Pow(expr, rational)
+        return printed
 
     def _print_Max(self, expr: sp.Max) -> str:
         return self._fold("numpy.maximum", expr)
