@@ -301,9 +301,11 @@ class RationalQuadraticSpline(Bijection):
                 (by_a / m, by_b / m),
             ]
             parts = [ByBin(*pair, k, rows) for pair, rows in zip(corners, jacobians, strict=True)]
-            if summed is None and k.ndim == 1 and self.widths.ndim == 1:
+            if summed is None:
                 return along_z, parts
-            return along_z, [gathered(part.dense(), np.ndim(bar), bool(summed)) for part in parts]
+            if summed and k.ndim == self.widths.ndim == 1:
+                return along_z, [part.sum() for part in parts]
+            return along_z, [gathered(part.dense(), np.ndim(bar), summed) for part in parts]
 
         if direction == "forward":
             return value, log_det, pullback
@@ -357,7 +359,49 @@ class ByBin(NamedTuple):
     def dense(self) -> Array:
         """Return the array."""
         left, right = self.left[..., None], self.right[..., None]
-        return left * _at(self.rows, self.k) + right * _at(self.rows, self.k + 1)
+        written: Array = left * _at(self.rows, self.k) + right * _at(self.rows, self.k + 1)
+        return written
+
+    def sum(self) -> Array:
+        """Return its sum over observations, for shared knots."""
+        bins = len(self.rows) - 1
+        left, right = (np.bincount(self.k, part, bins) for part in (self.left, self.right))
+        total: Array = left @ self.rows[:-1] + right @ self.rows[1:]
+        return total
+
+
+def outer_products(score: list[Any], n: int) -> Array:
+    """Return `Σ s sᵀ` over `n` observations of `s = (score, 1)`; so the last row has `Σ s`.
+
+    Parameters
+    ----------
+    score : list
+        Parts of the score: arrays of shape (n, ...), or `ByBin`.
+    """
+    shared = next((p.k for p in score if isinstance(p, ByBin) and p.rows.ndim == 2), None)
+    columns, tables = [], []
+    for part in [*score, np.ones(n)]:
+        if isinstance(part, ByBin) and part.k is shared:
+            columns.append(np.stack([part.left, part.right]))
+            tables.append(np.stack([part.rows[:-1], part.rows[1:]], axis=1))
+            continue
+        dense = part.dense() if isinstance(part, ByBin) else part
+        columns.append(np.reshape(dense, (n, -1)).T)
+        tables.append(np.eye(len(columns[-1]))[None])
+    s: Array = np.concatenate(columns)
+    if shared is None:
+        return s @ s.T
+    bins = max(map(len, tables))
+    order = np.argsort(shared.astype(np.uint16), kind="stable")
+    ends = np.cumsum(np.bincount(shared, minlength=bins))[:-1]
+    sums = np.array([part @ part.T for part in np.split(s[:, order], ends, axis=1)])
+    table = np.zeros((bins, len(s), sum(t.shape[2] for t in tables)))
+    row = column = 0
+    for t in tables:
+        table[:, row : row + t.shape[1], column : column + t.shape[2]] = t
+        row, column = row + t.shape[1], column + t.shape[2]
+    total: Array = (table.transpose(0, 2, 1) @ sums @ table).sum(axis=0)
+    return total
 
 
 def _at(rows: Array, k: Array) -> Array:
