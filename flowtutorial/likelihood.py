@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from .blocks import Array, as_count
+from .blocks import Array, as_count, is_chunked
 from .flow import Flow, sums_of
 from .kinks import AT_A_KINK, STUCK, climb_over_kinks
 from .observations import Block, Observations, observe
@@ -23,8 +23,8 @@ from .spline import outer_products
 if TYPE_CHECKING:
     from .training import Training
 
-NEAR = 0.5  # gain in the log-likelihood that is little for as many steps as
-PATIENCE = 3
+LITTLE, PATIENCE = 0.5, 3  # a gain of the log-likelihood that is little in as many steps
+FEW = 2048  # observations on which a fit to many begins
 FLOOR = 1e-3
 MANY = 200  # parameters: beyond, a matrix of their products costs more than it gains
 FLAT = 1e-7  # of the largest curvature: what differences of gradients can't tell from none
@@ -344,35 +344,28 @@ def newton(
     objective = _Objective(flow, data, ridge / len(data))
     message = f"{as_count(max_iterations, 'max_iterations')} iterations were not enough"
     converged = kink = False
-    iterations, near, found = 0, False, objective.moments(flow.params)
-    climb, values = _Marquardt(objective), [len(data) * found.value]
+    n, found, iterations = len(data), _start(objective), 0
     with progress_bar(max_iterations, progress) as bar:
-        while True:
-            refuse_narrow(objective.at(found.params), data, found.value, found.narrow)
-            distance = _standard_errors(found, len(data))
-            if distance <= tolerance:
+        climb = _climb(objective, found)
+        for found in climb:
+            objective.check_bounded(found)
+            if _standard_errors(found, n) <= tolerance:
                 converged, message = True, f"the next step is below {tolerance:g} standard errors"
+            if converged or iterations >= max_iterations:
                 break
-            if iterations >= max_iterations:
-                break
-            climbed = None if near else climb.step(found)
-            if climbed is None:
-                summit = climb_over_kinks(
-                    objective.slope, found.params, _metric(found.outer), len(data),
-                    tolerance=tolerance, iterations=max_iterations - iterations,
-                )  # fmt: skip
-                iterations += summit.iterations
-                kink = summit.message in (AT_A_KINK, STUCK)
-                converged, message = summit.converged, summit.message
-                found = objective.moments(summit.params)
-                refuse_narrow(objective.at(found.params), data, found.value, found.narrow)
-                break
-            values.append(len(data) * climbed.value)
-            near = len(values) > PATIENCE and values[-1] - values[-1 - PATIENCE] < NEAR
-            near = near or _standard_errors(climbed, len(data)) < 1.0
-            found, iterations = climbed, iterations + 1
+            iterations += 1
             bar.update(1)
             bar.set_postfix_str(f"mean log-likelihood {found.value:.6f}", refresh=False)
+        else:
+            summit = climb_over_kinks(
+                objective.slope, found.params, _metric(found.outer), n,
+                tolerance=tolerance, iterations=max_iterations - iterations + 1,
+            )  # fmt: skip
+            iterations += summit.iterations - 1
+            kink = summit.message in (AT_A_KINK, STUCK)
+            converged, message = summit.converged, summit.message
+            found = objective.moments(summit.params)
+            objective.check_bounded(found)
     fitted = flow.with_params(found.params)
     away = found.params - flow.params
     return Fit(
@@ -389,6 +382,33 @@ def newton(
     )
 
 
+def _start(objective: _Objective) -> _Moments:
+    """Return a start: that of the objective, or what is found on a few of many data."""
+    data, params = objective.data, objective.center
+    few = max(FEW, 20 * params.size)
+    start = objective.moments(params)
+    if len(data) < 4 * few or is_chunked(data.x):
+        return start
+    x, context = data.rows(np.linspace(0, len(data) - 1, few).astype(int))
+    sample = _Objective(objective.flow, Observations(x, context, data.summary), objective.ridge)
+    *_, found = _climb(sample, sample.moments(params))
+    found = objective.moments(found.params)
+    return found if found.value > start.value and np.isfinite(found.outer).all() else start
+
+
+def _climb(objective: _Objective, found: _Moments) -> Iterator[_Moments]:
+    """Yield a start and the steps up from it, until they gain little."""
+    steps, values, n = _Marquardt(objective), [found.value], len(objective.data)
+    yield found
+    while values[-1] - values[0] >= LITTLE / n or len(values) <= PATIENCE:
+        climbed = steps.step(found) if _standard_errors(found, n) > 1.0 else None
+        if climbed is None:
+            return
+        found = climbed
+        values = [*values[-PATIENCE:], found.value]
+        yield found
+
+
 class _Objective:
     """The mean log-likelihood less the ridge, as a function of the parameters."""
 
@@ -398,6 +418,10 @@ class _Objective:
     def at(self, params: Array) -> Flow:
         """Return the flow with other parameters."""
         return self.flow.moved_to(params)
+
+    def check_bounded(self, found: _Moments) -> None:
+        """Raise when the density piles up within the spacing of floating-point numbers."""
+        refuse_narrow(self.at(found.params), self.data, found.value, found.narrow)
 
     def moments(self, params: Array) -> _Moments:
         """Return value, gradient and outer products: one pass."""
