@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from .blocks import Array, as_count, is_chunked
+from .blocks import Array, as_count
 from .flow import Flow, sums_of
 from .kinks import AT_A_KINK, STUCK, climb_over_kinks
 from .observations import Block, Observations, observe
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .training import Training
 
 LITTLE, PATIENCE = 0.5, 3  # a gain of the log-likelihood that is little in as many steps
-FEW = 2048  # observations on which a fit to many begins
+MOST = 40  # damped steps by outer products
 FLOOR = 1e-3
 MANY = 200  # parameters: beyond, a matrix of their products costs more than it gains
 FLAT = 1e-7  # of the largest curvature: what differences of gradients can't tell from none
@@ -344,7 +344,7 @@ def newton(
     objective = _Objective(flow, data, ridge / len(data))
     message = f"{as_count(max_iterations, 'max_iterations')} iterations were not enough"
     converged = kink = False
-    n, found, iterations = len(data), _start(objective), 0
+    n, found, iterations = len(data), objective.moments(flow.params), 0
     with progress_bar(max_iterations, progress) as bar:
         climb = _climb(objective, found)
         for found in climb:
@@ -382,25 +382,13 @@ def newton(
     )
 
 
-def _start(objective: _Objective) -> _Moments:
-    """Return a start: that of the objective, or what is found on a few of many data."""
-    data, params = objective.data, objective.center
-    few = max(FEW, 20 * params.size)
-    start = objective.moments(params)
-    if len(data) < 4 * few or is_chunked(data.x):
-        return start
-    x, context = data.rows(np.linspace(0, len(data) - 1, few).astype(int))
-    sample = _Objective(objective.flow, Observations(x, context, data.summary), objective.ridge)
-    *_, found = _climb(sample, sample.moments(params))
-    found = objective.moments(found.params)
-    return found if found.value > start.value and np.isfinite(found.outer).all() else start
-
-
 def _climb(objective: _Objective, found: _Moments) -> Iterator[_Moments]:
-    """Yield a start and the steps up from it, until they gain little."""
+    """Yield a start and the steps up from it, until they gain little in the log-likelihood."""
     steps, values, n = _Marquardt(objective), [found.value], len(objective.data)
     yield found
-    while values[-1] - values[0] >= LITTLE / n or len(values) <= PATIENCE:
+    while steps.taken < MOST:
+        if len(values) > PATIENCE and values[-1] - values[0] < LITTLE / n:
+            return
         climbed = steps.step(found) if _standard_errors(found, n) > 1.0 else None
         if climbed is None:
             return
@@ -458,22 +446,20 @@ def _standard_errors(found: _Moments, n: int) -> float:
 
 
 class _Marquardt:
-    """Steps `(σ B + λ D)⁻¹ ∇ℓ` whose damping `λ` grows until they climb (Marquardt 1963).
+    """Steps `(B + λ D)⁻¹ ∇ℓ` whose damping `λ` grows until they climb (Marquardt 1963).
 
-    The curvature `B` is the mean outer product of the scores, and `D` the largest diagonal of it so
-    far: a parameter that loses its influence must not run away (Moré 1978). Outer products overrate
-    the curvature where the model is wrong; `σ ≤ 1` is what the last step has shown. Where the data
-    are `FAR` less likely than the flow's own draws they tell nothing of use, and `B` is the
-    information of these draws, in which a step is no longer than `RADIUS`: so the density changes
-    about as much as when a normal density moves by twice its standard deviation.
+    The curvature `B` is the mean outer product of the scores, and `D` its largest diagonal so far:
+    a parameter that loses its influence must not run away (Moré 1978). Where the data are `FAR`
+    less likely than the flow's own draws, outer products overrate the curvature by much; there `B`
+    is the information of these draws, in which a step is no longer than `RADIUS`: so the density
+    changes about as much as when a normal density moves by twice its standard deviation.
     """
 
     FAR = 4.0  # nats for each observation
     RADIUS = 2.0
 
     def __init__(self, objective: _Objective) -> None:
-        self.objective, self.far = objective, True
-        self.damping, self.fall, self.share = 1e-3, 4.0, 1.0
+        self.objective, self.far, self.damping, self.taken = objective, True, 0.03, 0
         self.scale = np.zeros(objective.center.size)
 
     def step(self, found: _Moments) -> _Moments | None:
@@ -482,7 +468,8 @@ class _Marquardt:
         if self.far:
             flow, data = self.objective.at(found.params), self.objective.data
             expected, information = _own_moments(flow, data.some_contexts)
-            self.far = found.value < expected - self.FAR
+            alike = _standard_errors(found, 1) ** 2  # 1 if all scores are the same
+            self.far = found.value < expected - self.FAR or alike > 0.9
             if self.far:
                 curvature = _metric(information + self.objective.ridge * np.eye(len(information)))
         diagonal = np.diag(curvature)
@@ -490,28 +477,24 @@ class _Marquardt:
         root = 1.0 / np.sqrt(np.where(self.scale > 0.0, self.scale, 1.0))
         matrix, g = root[:, None] * curvature * root, root * found.gradient
         floor = np.where(diagonal > 0.0, 1e-12 * np.diag(matrix), 1.0)
-        rise = 4.0
-        while self.damping < 1e10:
-            damped = self.share * matrix + np.diag(self.damping + floor)
-            step = root * np.linalg.solve(damped, g)
+        rise, reach = 2.0, self.RADIUS
+        while self.damping < 1e10 and reach > 1e-10:
+            damping = floor if self.far else floor + self.damping
+            step = root * np.linalg.solve(matrix + np.diag(damping), g)
             if self.far:
-                step *= min(1.0, self.RADIUS / np.sqrt(step @ curvature @ step))
+                step *= min(1.0, reach / np.sqrt(step @ curvature @ step))
             slope = float(found.gradient @ step)
             there = self.objective.moments(found.params + step)
             if there.value > found.value + 1e-4 * slope and np.isfinite(there.outer).all():
-                break
-            if self.share < 1.0:
-                self.share = 1.0
+                if not self.far and there.value > found.value + 0.4 * slope:  # of a parabola it is a half
+                    self.damping = self.damping / 4.0
+                self.taken += not self.far
+                return there
+            if self.far:
+                reach = 0.5 * reach
             else:
-                self.damping, rise, self.fall = self.damping * rise, 2.0 * rise, 4.0
-        else:
-            return None
-        if not self.far:
-            shown = (slope - there.gradient @ step) / (step @ curvature @ step)
-            self.share = float(np.clip(shown, 0.01, 1.0))
-        if there.value - found.value > 0.4 * slope:  # of a parabola it is a half
-            self.damping, self.fall = self.damping / self.fall, min(4.0 * self.fall, 1e3)
-        return there
+                self.damping, rise = self.damping * rise, 2.0 * rise
+        return None
 
 
 class Narrow(NamedTuple):

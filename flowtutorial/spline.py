@@ -75,9 +75,9 @@ class SplineBin(Bijection):
         w, h = self.right - self.left, self.high - self.low
         a, b, m = self.slope_left, self.slope_right, h / w
         t, u = (z - self.left) / w, (self.right - z) / w
-        d = m * t * t + (a + b) * t * u + m * u * u
-        from_left = self.low + h * t * (m * t + a * u) / d
-        from_right = self.high - h * u * (m * u + b * t) / d
+        d = self._denominator(t, u, m)
+        from_left = self.low + h * _risen(t, u, a, m, d)
+        from_right = self.high - h * _risen(u, t, b, m, d)
         return np.where(t < u, from_left, from_right), self._log_slope(t, u, m)
 
     def inverse_and_log_det(self, x: Array) -> tuple[Array, Array]:
@@ -93,10 +93,17 @@ class SplineBin(Bijection):
         z = np.where(t < u, self.left + w * t, self.right - w * u)
         return z, -self._log_slope(t, u, m)
 
+    def _denominator(self, t: Array, u: Array, m: Array) -> Array:
+        return m * t * t + (self.slope_left + self.slope_right) * t * u + m * u * u
+
     def _log_slope(self, t: Array, u: Array, m: Array) -> Array:
-        a, b = self.slope_left, self.slope_right
-        d = m * t * t + (a + b) * t * u + m * u * u
+        a, b, d = self.slope_left, self.slope_right, self._denominator(t, u, m)
         return np.log(b * t * t + 2.0 * m * t * u + a * u * u) + 2.0 * np.log(m / d)
+
+
+def _risen(t: Array, u: Array, slope: Array, m: Array, d: Array) -> Array:
+    """Return the share of a bin's height that is reached from the end with this slope."""
+    return t * (m * t + slope * u) / d
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,8 +124,10 @@ class UnitBin(Bijection):
     codomain: ClassVar[Interval] = (0.0, 1.0)
 
     def forward_and_log_det(self, z: Array) -> tuple[Array, Array]:
-        """Return what the `SplineBin` does."""
-        return self._bin().forward_and_log_det(z)
+        """Return what the `SplineBin` does, all of it from the left end."""
+        t, u, unit = z, 1.0 - z, self._bin()
+        d = unit._denominator(t, u, 1.0)
+        return _risen(t, u, self.slope_left, 1.0, d), unit._log_slope(t, u, 1.0)
 
     def inverse_and_log_det(self, x: Array) -> tuple[Array, Array]:
         """Return what the `SplineBin` does."""
