@@ -18,7 +18,7 @@ Objective = Callable[[Array], tuple[float, Array]]  # value and gradient, at par
 CLIMB, FLATTEN = 1e-4, 0.9  # what a step has to gain, and to take off the slope
 RADIUS = 1.0  # longest step, in the metric
 NEARBY = 1e-4  # distance at which slopes are compared, in the metric
-WINDOW = 20  # steps over which a gain is measured
+WINDOW, GAIN = 20, 0.01  # steps over which a gain of the log-likelihood is small
 BALANCED = 0.1  # standard errors that the slopes around a summit may leave
 AT_A_KINK = "a kink of the likelihood, with slopes on all sides that lead back"
 STUCK = "no step climbs any further"
@@ -64,17 +64,22 @@ def climb_over_kinks(
         steps = [np.sqrt(n * max(gradient @ matrix @ gradient, 0.0)) for matrix in (inverse, first)]
         if steps[0] <= tolerance and steps[1] <= np.sqrt(tolerance):
             small = f"the next step is below {tolerance:g} standard errors"
-            return Summit(params, iteration, True, small)
+            return Summit(params + inverse @ gradient, iteration, True, small)
         step = _bounded(inverse @ gradient, metric)
-        found = _line_search(objective, params, value, gradient, step)
+        found = _line_search(objective, params, value, float(gradient @ step), step)
         if found is None and inverse is not first:  # once more, with nothing learned
             inverse = first
             step = _bounded(inverse @ gradient, metric)
-            found = _line_search(objective, params, value, gradient, step)
-        slow = len(values) > WINDOW and values[-1] - values[-WINDOW] < tolerance
+            found = _line_search(objective, params, value, float(gradient @ step), step)
+        slow = len(values) > WINDOW and values[-1] - values[-WINDOW] < GAIN / n
         if found is None or slow:
-            arrived = _is_summit(objective, params, first, n)
-            return Summit(params, iteration, arrived, AT_A_KINK if arrived else STUCK)
+            left, step = _balanced(objective, params, first)
+            if np.sqrt(n) * left <= BALANCED:
+                return Summit(params, iteration, True, AT_A_KINK)
+            found = _line_search(objective, params, value, left * left, step)
+            if found is None:
+                return Summit(params, iteration, False, STUCK)
+            inverse, values = first, []
         step, value, after = found
         inverse = _updated(inverse, step, gradient - after)
         params, gradient = params + step, after
@@ -89,23 +94,25 @@ def _bounded(step: Array, metric: Array) -> Array:
 
 
 def _line_search(
-    objective: Objective, params: Array, value: float, gradient: Array, step: Array
+    objective: Objective, params: Array, value: float, slope: float, step: Array
 ) -> tuple[Array, float, Array] | None:
     """Return a multiple of a step that climbs and flattens, the value and the gradient there.
 
     The conditions of Wolfe, found by halving and doubling (Lewis and Overton 2013, section 2).
     """
-    slope, low, high, length = float(gradient @ step), 0.0, np.inf, 1.0
+    low, high, length = 0.0, np.inf, 1.0
+    rounding = 1e-13 * abs(value)  # of a mean
     best = None
     for _ in range(50):
         there, new_gradient = objective(params + length * step)
-        climbs = np.isfinite(new_gradient).all() and there >= value + CLIMB * length * slope
+        climbs = np.isfinite(new_gradient).all() and there + rounding >= value + CLIMB * length * slope
         if not climbs:
             high = length
         else:
-            best = (length * step, there, new_gradient) if there > value else best
+            found = (length * step, there, new_gradient)
+            best = found if there > value else best
             if new_gradient @ step <= FLATTEN * slope:
-                return best
+                return found
             low = length
         length = 0.5 * (low + high) if high < np.inf else 2.0 * low
     return best
@@ -121,23 +128,23 @@ def _updated(inverse: Array, step: Array, fall: Array) -> Array:
     return updated
 
 
-def _is_summit(objective: Objective, params: Array, inverse: Array, n: int) -> bool:
-    """Whether the slopes nearby, on all sides of the kinks, balance: some mean of them is 0.
+def _balanced(objective: Objective, params: Array, inverse: Array) -> tuple[float, Array]:
+    """Return the shortest mean of the slopes nearby, its length, and the step that climbs them all.
 
-    That is how a summit shows itself where there is no derivative (Burke, Lewis and Overton 2005).
+    It is 0 at a summit, also where there is no derivative (Burke, Lewis and Overton 2005).
     """
     from scipy.optimize import nnls
 
     rng, k = np.random.default_rng(0), params.size
     root = np.linalg.cholesky(inverse)
-    directions = rng.standard_normal((4 * k + 10, k))
+    directions = rng.standard_normal((2 * k + 10, k))
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
     slopes = np.array([objective(params + NEARBY * root @ d)[1] @ root for d in directions])
     slopes = slopes[np.isfinite(slopes).all(axis=1)]
     if not len(slopes):
-        return False
-    size = float(np.linalg.norm(slopes, axis=1).max())
-    system = np.vstack([slopes.T / max(size, 1e-300), np.ones(len(slopes))])
+        return np.inf, np.zeros(k)
+    size = max(float(np.linalg.norm(slopes, axis=1).max()), 1e-300)
+    system = np.vstack([slopes.T / size, np.ones(len(slopes))])
     weights = nnls(system, np.append(np.zeros(k), 1.0))[0]
-    left = np.linalg.norm(weights @ slopes) / max(float(weights.sum()), 1e-300)
-    return bool(np.sqrt(n) * left <= BALANCED)
+    mean = weights @ slopes / max(float(weights.sum()), 1e-300)
+    return float(np.linalg.norm(mean)), root @ mean

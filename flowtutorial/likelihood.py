@@ -16,12 +16,16 @@ import numpy as np
 
 from .blocks import Array, as_count
 from .flow import Flow, sums_of
-from .kinks import Summit, climb_over_kinks
+from .kinks import AT_A_KINK, STUCK, climb_over_kinks
 from .observations import Block, Observations, observe
+from .spline import outer_products
 
 if TYPE_CHECKING:
     from .training import Training
 
+LITTLE, PATIENCE = 0.5, 3  # a gain of the log-likelihood that is little in as many steps
+MOST = 40  # damped steps by outer products
+FLOOR = 1e-3
 MANY = 200  # parameters: beyond, a matrix of their products costs more than it gains
 FLAT = 1e-7  # of the largest curvature: what differences of gradients can't tell from none
 
@@ -337,186 +341,160 @@ def newton(
     ridge = finite_number(ridge, "ridge")
     if ridge < 0.0:
         raise ValueError(f"ridge: expected 0 or a positive number, got {ridge:g}")
-    climb = _Climb(flow, data, ridge)
+    objective = _Objective(flow, data, ridge / len(data))
     message = f"{as_count(max_iterations, 'max_iterations')} iterations were not enough"
     converged = kink = False
+    n, found, iterations = len(data), objective.moments(flow.params), 0
     with progress_bar(max_iterations, progress) as bar:
-        while climb.iterations < max_iterations:
-            if climb.distance() <= tolerance:
-                converged = True
-                message = f"the next step is below {tolerance:g} standard errors"
+        climb = _climb(objective, found)
+        for found in climb:
+            objective.check_bounded(found)
+            if _standard_errors(found, n) <= tolerance:
+                converged, message = True, f"the next step is below {tolerance:g} standard errors"
+            if converged or iterations >= max_iterations:
                 break
-            climbed = climb.step()
-            if not climbed and climb.distance() <= np.sqrt(tolerance):
-                converged, message = True, "no step climbs any further"
-                break
-            if climb.stalled or not climbed:
-                summit = climb.over_kinks(tolerance, max_iterations - climb.iterations)
-                if summit.converged or climb.gives_up or not climbed:
-                    kink, converged, message = True, summit.converged, summit.message
-                    climb.move(summit)
-                    climb.check_bounded()
-                    break
-            climb.check_bounded()
+            iterations += 1
             bar.update(1)
-            bar.set_postfix_str(f"mean log-likelihood {climb.value:.6f}", refresh=False)
+            bar.set_postfix_str(f"mean log-likelihood {found.value:.6f}", refresh=False)
+        else:
+            summit = climb_over_kinks(
+                objective.slope, found.params, _metric(found.outer), n,
+                tolerance=tolerance, iterations=max_iterations - iterations + 1,
+            )  # fmt: skip
+            iterations += summit.iterations - 1
+            kink = summit.message in (AT_A_KINK, STUCK)
+            converged, message = summit.converged, summit.message
+            found = objective.moments(summit.params)
+            objective.check_bounded(found)
+    fitted = flow.with_params(found.params)
+    away = found.params - flow.params
     return Fit(
-        flow=climb.flow,
-        params=climb.flow.params,
-        log_likelihood=climb.log_likelihood,
+        flow=fitted,
+        params=fitted.params,
+        log_likelihood=found.value + 0.5 * objective.ridge * float(away @ away),
         converged=converged,
         message=message,
-        gradient_norm=float(np.linalg.norm(climb.gradient)),
-        iterations=climb.iterations,
+        gradient_norm=float(np.linalg.norm(found.gradient)),
+        iterations=iterations,
         _data=data,
         _kink=kink,
-        _ridge=climb.ridge,
+        _ridge=objective.ridge,
     )
 
 
-class _Climb:
-    """The state of a fit: where it is, and how the likelihood curves there.
+def _climb(objective: _Objective, found: _Moments) -> Iterator[_Moments]:
+    """Yield a start and the steps up from it, until they gain little in the log-likelihood."""
+    steps, values, n = _Marquardt(objective), [found.value], len(objective.data)
+    yield found
+    while steps.taken < MOST:
+        if len(values) > PATIENCE and values[-1] - values[0] < LITTLE / n:
+            return
+        climbed = steps.step(found) if _standard_errors(found, n) > 1.0 else None
+        if climbed is None:
+            return
+        found = climbed
+        values = [*values[-PATIENCE:], found.value]
+        yield found
 
-    Lengths of steps are measured by the Fisher information of the flow at its present parameters:
-    a step of length 1 changes the density about as much as moving a normal density by its own
-    standard deviation does. Far from the maximum the steps are those of Fisher scoring, no longer
-    than `RADIUS`.
-    """
 
-    RADIUS = 2.0
-    PATIENCE = 3  # steps in a row, cut short and gaining next to nothing: Newton is stuck
+class _Objective:
+    """The mean log-likelihood less the ridge, as a function of the parameters."""
 
-    def __init__(self, flow: Flow, data: Observations, ridge: float = 0.0) -> None:
-        self.data = data
-        self.iterations, self.use_hessian, self.cut = 0, False, 0
-        self.center, self.ridge, self.patience = flow.params, ridge / len(data), self.PATIENCE
-        self._arrive(flow, self._evaluate(flow))
+    def __init__(self, flow: Flow, data: Observations, ridge: float) -> None:
+        self.flow, self.data, self.ridge, self.center = flow, data, ridge, flow.params
 
-    def _evaluate(self, flow: Flow) -> _Moments:
-        """Return the objective, its gradient, and its curvature from outer products: one pass."""
-        found = _moments(flow, self.data)
-        away = flow.params - self.center
+    def at(self, params: Array) -> Flow:
+        """Return the flow with other parameters."""
+        return self.flow.moved_to(params)
+
+    def check_bounded(self, found: _Moments) -> None:
+        """Raise when the density piles up within the spacing of floating-point numbers."""
+        refuse_narrow(self.at(found.params), self.data, found.value, found.narrow)
+
+    def moments(self, params: Array) -> _Moments:
+        """Return value, gradient and outer products: one pass."""
+        found = _moments(self.at(params), self.data)
+        away = params - self.center
         return found._replace(
             value=found.value - 0.5 * self.ridge * float(away @ away),
             gradient=found.gradient - self.ridge * away,
-            outer=found.outer + self._ridge_matrix(),
+            outer=found.outer + self.ridge * np.eye(away.size),
         )
 
-    def _ridge_matrix(self) -> Array:
-        return self.ridge * np.eye(self.center.size)
+    def slope(self, params: Array) -> tuple[float, Array]:
+        """Return value and gradient."""
+        if not np.isfinite(params).all():
+            return -np.inf, np.full_like(params, np.nan)
+        value, gradient = mean_and_slope(self.at(params), self.data)
+        away = params - self.center
+        return value - 0.5 * self.ridge * float(away @ away), gradient - self.ridge * away
 
-    def _arrive(self, flow: Flow, found: _Moments) -> None:
-        self.flow, self.found, self.value, self.gradient = flow, found, found.value, found.gradient
-        contexts = self.data.some_contexts
-        self.information = _fisher_information(flow, contexts) + self._ridge_matrix()
-        scoring = _solve(self.information, self.gradient)
-        self.far = not self.gradient @ scoring < 1.0
-        self.curvature = found.outer
+
+def _metric(outer: Array) -> Array:
+    """Return outer products as a metric: positive, also where a parameter has no influence."""
+    diagonal = np.diag(outer)
+    metric: Array = outer + np.diag(np.where(diagonal > 0.0, FLOOR * diagonal, 1.0))
+    return metric
+
+
+def _standard_errors(found: _Moments, n: int) -> float:
+    """Return the length of the undamped step in standard errors."""
+    matrix, scales = _scaled(found.outer)
+    g = scales * found.gradient
+    step = np.linalg.solve(matrix + 1e-12 * np.eye(g.size), g)
+    return float(np.sqrt(n * max(g @ step, 0.0)))
+
+
+class _Marquardt:
+    """Steps `(B + λ D)⁻¹ ∇ℓ` whose damping `λ` grows until they climb (Marquardt 1963).
+
+    The curvature `B` is the mean outer product of the scores, and `D` its largest diagonal so far:
+    a parameter that loses its influence must not run away (Moré 1978). Where the data are `FAR`
+    less likely than the flow's own draws, outer products overrate the curvature by much; there `B`
+    is the information of these draws, in which a step is no longer than `RADIUS`: so the density
+    changes about as much as when a normal density moves by twice its standard deviation.
+    """
+
+    FAR = 4.0  # nats for each observation
+    RADIUS = 2.0
+
+    def __init__(self, objective: _Objective) -> None:
+        self.objective, self.far, self.damping, self.taken = objective, True, 0.03, 0
+        self.scale = np.zeros(objective.center.size)
+
+    def step(self, found: _Moments) -> _Moments | None:
+        """Return where a step leads that climbs; None if there is none."""
+        curvature = found.outer
         if self.far:
-            self.curvature = self.information
-        elif self.use_hessian:
-            hessian = self._ridge_matrix() - _hessian(flow, self.data)
-            self.curvature = hessian if _is_positive(hessian) else self.information
-
-    @property
-    def log_likelihood(self) -> float:
-        """The mean log-likelihood, without the ridge."""
-        away = self.flow.params - self.center
-        return self.value + 0.5 * self.ridge * float(away @ away)
-
-    def distance(self) -> float:
-        """Length of the Newton step, in standard errors; infinite if there is none."""
-        step = _solve(self.curvature, self.gradient)
-        missed = np.linalg.norm(self.curvature @ step - self.gradient)
-        if missed > 1e-6 * np.linalg.norm(self.gradient):
-            return np.inf
-        return float(np.sqrt(max(self.gradient @ step, 0.0) * len(self.data)))
-
-    def step(self) -> bool:
-        """Take one step uphill; return whether there was one."""
-        before, was_far = self.distance(), self.far
-        direction = _solve(self.curvature, self.gradient)
-        climbed = self._search(direction)
-        if not climbed and not self.use_hessian:
-            self._look_closer()
-            climbed = self._search(_solve(self.curvature, self.gradient))
-        if climbed:
-            self.iterations += 1
-            # Outer products converge slowly where the model is wrong or the sample small.
-            near = not (was_far or self.far or self.use_hessian)
-            if near and self.distance() > 0.2 * before:
-                self._look_closer()
-        return climbed
-
-    @property
-    def stalled(self) -> bool:
-        """Whether steps are cut short again and again, as they are beside a kink."""
-        return self.cut >= self.patience
-
-    @property
-    def gives_up(self) -> bool:
-        """Whether Newton's method stalled a second time."""
-        return self.patience > 4 * self.PATIENCE
-
-    def over_kinks(self, tolerance: float, max_iterations: int) -> Summit:
-        """Return where a method arrives that needs no curvature."""
-        self.cut, self.patience = 0, 4 * self.patience  # should Newton's method go on
-
-        def objective(params: Array) -> tuple[float, Array]:
-            if not np.isfinite(params).all():
-                return -np.inf, np.full_like(params, np.nan)
-            found = self._evaluate(self.flow.with_params(params))
-            return found.value, found.gradient
-
-        diagonal = np.diag(self.information)
-        ridge = np.where(diagonal > 0.0, 1e-3 * diagonal, 1e-3)  # for flat directions
-        return climb_over_kinks(
-            objective, self.flow.params, self.information + np.diag(ridge), len(self.data),
-            tolerance=tolerance, iterations=max_iterations,
-        )  # fmt: skip
-
-    def move(self, summit: Summit) -> None:
-        """Take over where `over_kinks` has arrived."""
-        self.iterations += summit.iterations
-        flow = self.flow.with_params(summit.params)
-        self._arrive(flow, self._evaluate(flow))
-
-    def _look_closer(self) -> None:
-        """From here on, read the curvature near the maximum off the Hessian."""
-        self.use_hessian = True
-        self._arrive(self.flow, self.found)
-
-    def _search(self, step: Array) -> bool:
-        """Halve a step until it climbs; take it."""
-        length = np.sqrt(max(step @ self.information @ step, 0.0))
-        if length > self.RADIUS:
-            step = step * (self.RADIUS / length)
-        before = self.value
-        for halvings in range(60):
-            params = self.flow.params + step
-            if np.isfinite(params).all() and self._accept(params):
-                stuck = halvings > 4 and self.value - before < 1e-3
-                self.cut = self.cut + 1 if stuck else 0
-                return True
-            step = 0.5 * step
-        return False
-
-    def _accept(self, params: Array) -> bool:
-        flow = self.flow.with_params(params)
-        found = self._evaluate(flow)
-        rounding = 4.0 * np.finfo(float).eps * abs(self.value)
-        if not (found.value >= self.value - rounding and np.isfinite(found.outer).all()):
-            return False
-        # On the flat top the likelihood no longer tells two points apart; its slope still does.
-        before, after = (g @ _solve(self.curvature, g) for g in (self.gradient, found.gradient))
-        if found.value > self.value + rounding or after < before:
-            self._arrive(flow, found)
-            return True
-        return False
-
-    def check_bounded(self) -> None:
-        """Raise when the density piles up within the spacing of floating-point numbers."""
-        refuse_narrow(self.flow, self.data, self.value, self.found.narrow)
+            flow, data = self.objective.at(found.params), self.objective.data
+            expected, information = _own_moments(flow, data.some_contexts)
+            alike = _standard_errors(found, 1) ** 2  # 1 if all scores are the same
+            self.far = found.value < expected - self.FAR or alike > 0.9
+            if self.far:
+                curvature = _metric(information + self.objective.ridge * np.eye(len(information)))
+        diagonal = np.diag(curvature)
+        self.scale = diagonal if self.far else np.maximum(diagonal, self.scale)
+        root = 1.0 / np.sqrt(np.where(self.scale > 0.0, self.scale, 1.0))
+        matrix, g = root[:, None] * curvature * root, root * found.gradient
+        floor = np.where(diagonal > 0.0, 1e-12 * np.diag(matrix), 1.0)
+        rise, reach = 2.0, self.RADIUS
+        while self.damping < 1e10 and reach > 1e-10:
+            damping = floor if self.far else floor + self.damping
+            step = root * np.linalg.solve(matrix + np.diag(damping), g)
+            if self.far:
+                step *= min(1.0, reach / np.sqrt(step @ curvature @ step))
+            slope = float(found.gradient @ step)
+            there = self.objective.moments(found.params + step)
+            if there.value > found.value + 1e-4 * slope and np.isfinite(there.outer).all():
+                if not self.far and there.value > found.value + 0.4 * slope:  # of a parabola it is a half
+                    self.damping = self.damping / 4.0
+                self.taken += not self.far
+                return there
+            if self.far:
+                reach = 0.5 * reach
+            else:
+                self.damping, rise = self.damping * rise, 2.0 * rise
+        return None
 
 
 class Narrow(NamedTuple):
@@ -537,6 +515,7 @@ class Narrow(NamedTuple):
 class _Moments(NamedTuple):
     """Mean log-likelihood, its gradient, the mean outer product of the scores, and `Narrow`."""
 
+    params: Array
     value: float
     gradient: Array
     outer: Array
@@ -554,6 +533,10 @@ def _spacing(data: Observations) -> Array:
 def _narrow(block: Block, flow: Flow, log_prob: Array, spacing: Array) -> Narrow:
     """Return how narrow a density is around a block."""
     x, context, first = block
+    if not flow.event_ndim:  # of most densities nothing needs to be looked at
+        most = float(log_prob.max() + np.log(2.0 * spacing))
+        if most <= 0.0:
+            return Narrow(0.0, (most, first, x[0]))
     with np.errstate(all="ignore"):
         excess, drop = np.log(np.spacing(np.abs(x) + spacing)), 0.0
         if flow.event_ndim:
@@ -628,32 +611,18 @@ def _scaled(matrix: Array) -> tuple[Array, Array]:
     return scales[:, None] * matrix * scales, scales
 
 
-def _solve(matrix: Array, vector: Array) -> Array:
-    """Solve a symmetric system whose unknowns have units of their own."""
-    scaled, scales = _scaled(matrix)
-    solution: Array = scales * np.linalg.lstsq(scaled, scales * vector, rcond=1e-12)[0]
-    return solution
-
-
-def _is_positive(matrix: Array) -> bool:
-    """Whether a symmetric matrix is safely positive definite."""
-    if not np.isfinite(matrix).all() or (np.diag(matrix) <= 0.0).any():
-        return False
-    values = np.linalg.eigvalsh(_scaled(matrix)[0])
-    return bool(values[0] > 1e-10 * values[-1])
-
-
 def _moments(flow: Flow, data: Observations) -> _Moments:
     """Return what one pass over the data finds at the parameters of `flow`."""
-    value, gradient, outer, narrow = data.reduce(_moments_of, flow, _spacing(data))
-    return _Moments(value / len(data), gradient / len(data), outer / len(data), narrow)
+    n, k = len(data), flow.params.size
+    value, sums, narrow = data.reduce(_moments_of, flow, _spacing(data))
+    return _Moments(flow.params, value / n, sums[k, :k] / n, sums[:k, :k] / n, narrow)
 
 
-def _moments_of(block: Block, flow: Flow, spacing: Array) -> tuple[float, Array, Array, Narrow]:
+def _moments_of(block: Block, flow: Flow, spacing: Array) -> tuple[float, Array, Narrow]:
     with np.errstate(all="ignore"):  # callers check for finite results
-        log_prob, score = flow._given(block.context)._log_prob_and_score(block.x)
+        log_prob, score = flow._given(block.context)._pulled(block.x, summed=None)
         narrow = _narrow(block, flow, log_prob, spacing)
-        return float(log_prob.sum()), score.sum(axis=0), score.T @ score, narrow
+        return float(log_prob.sum()), outer_products(score, len(log_prob)), narrow
 
 
 def mean_and_slope(flow: Flow, data: Observations) -> tuple[float, Array]:
@@ -662,20 +631,23 @@ def mean_and_slope(flow: Flow, data: Observations) -> tuple[float, Array]:
     return value / len(data), gradient / len(data)
 
 
-def _fisher_information(flow: Flow, context: Array | None) -> Array:
-    """Return `E[∂ log p/∂θ (∂ log p/∂θ)ᵀ]` under the flow itself, from a few of its own draws."""
+def _own_moments(flow: Flow, context: Array | None) -> tuple[float, Array]:
+    """Return `E[log p]` and `E[∂ log p/∂θ (∂ log p/∂θ)ᵀ]` under the flow, from a few draws."""
     with np.errstate(all="ignore"):
         x = flow.sample(256, 0) if context is None else flow.sample(1, 0, context)[0]
-        score = flow._given(context)._log_prob_and_score(x)[1]
-        score = score[np.isfinite(score).all(axis=1)]
+        log_prob, score = flow._given(context)._log_prob_and_score(x)
+        kept = np.isfinite(score).all(axis=1) & np.isfinite(log_prob)
+        log_prob, score = log_prob[kept], score[kept]
         information: Array = score.T @ score / max(len(score), 1)
-    return information if np.isfinite(information).all() else np.eye(flow.params.size)
+    if len(score) and np.isfinite(information).all():
+        return float(log_prob.mean()), information
+    return 0.0, np.eye(flow.params.size)
 
 
 def _hessian(flow: Flow, data: Observations) -> Array:
     """Return the Hessian of the mean log-likelihood, by central differences of its gradient."""
     params = flow.params
-    _, units = _scaled(_fisher_information(flow, data.some_contexts))
+    _, units = _scaled(_own_moments(flow, data.some_contexts)[1])
     steps = np.diag(np.maximum(np.cbrt(np.finfo(float).eps) * units, 1e-10 * np.abs(params)))
     ends = [params + steps, params - steps]
     flows = [[flow.with_params(row) for row in end] for end in ends]

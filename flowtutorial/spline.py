@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 
-from .bijection import Bijection, Interval, in_type_of
+from .bijection import Bijection, Interval, Pullback, in_type_of
 from .blocks import Array, as_count, as_parameters, entries
 from .elementwise import log_sigmoid
 from .mixture import log_softmax
+from .parameters import gathered
 
 if TYPE_CHECKING:
     from .symbolic.derive import Derivatives
@@ -74,9 +75,9 @@ class SplineBin(Bijection):
         w, h = self.right - self.left, self.high - self.low
         a, b, m = self.slope_left, self.slope_right, h / w
         t, u = (z - self.left) / w, (self.right - z) / w
-        d = m * t * t + (a + b) * t * u + m * u * u
-        from_left = self.low + h * t * (m * t + a * u) / d
-        from_right = self.high - h * u * (m * u + b * t) / d
+        d = self._denominator(t, u, m)
+        from_left = self.low + h * _risen(t, u, a, m, d)
+        from_right = self.high - h * _risen(u, t, b, m, d)
         return np.where(t < u, from_left, from_right), self._log_slope(t, u, m)
 
     def inverse_and_log_det(self, x: Array) -> tuple[Array, Array]:
@@ -90,13 +91,50 @@ class SplineBin(Bijection):
         t = np.where(middle < 0.0, from_low / (from_low + q), p / (p + from_high))
         u = np.where(middle < 0.0, q / (from_low + q), from_high / (p + from_high))
         z = np.where(t < u, self.left + w * t, self.right - w * u)
-        d = m * t * t + (a + b) * t * u + m * u * u
-        return z, np.log(d / (m * root))
+        return z, np.log(self._denominator(t, u, m) / (m * root))
+
+    def _denominator(self, t: Array, u: Array, m: Array) -> Array:
+        return m * t * t + (self.slope_left + self.slope_right) * t * u + m * u * u
 
     def _log_slope(self, t: Array, u: Array, m: Array) -> Array:
-        a, b = self.slope_left, self.slope_right
-        d = m * t * t + (a + b) * t * u + m * u * u
+        a, b, d = self.slope_left, self.slope_right, self._denominator(t, u, m)
         return np.log(b * t * t + 2.0 * m * t * u + a * u * u) + 2.0 * np.log(m / d)
+
+
+def _risen(t: Array, u: Array, slope: Array, m: Array, d: Array) -> Array:
+    """Return the share of a bin's height that is reached from the end with this slope."""
+    return t * (m * t + slope * u) / d
+
+
+@dataclass(frozen=True, eq=False)
+class UnitBin(Bijection):
+    """The `SplineBin` of the unit square, in which the slopes are all that can be chosen.
+
+    Every bin is one, scaled and shifted: with `m = h/w` its slopes are `a/m` and `b/m`.
+
+    Parameters
+    ----------
+    slope_left, slope_right : float or array
+        Positive.
+    """
+
+    slope_left: Array
+    slope_right: Array
+    domain: ClassVar[Interval] = (0.0, 1.0)
+    codomain: ClassVar[Interval] = (0.0, 1.0)
+
+    def forward_and_log_det(self, z: Array) -> tuple[Array, Array]:
+        """Return what the `SplineBin` does, all of it from the left end."""
+        t, u, unit = z, 1.0 - z, self._bin()
+        d = unit._denominator(t, u, 1.0)
+        return _risen(t, u, self.slope_left, 1.0, d), unit._log_slope(t, u, 1.0)
+
+    def inverse_and_log_det(self, x: Array) -> tuple[Array, Array]:
+        """Return what the `SplineBin` does."""
+        return self._bin().inverse_and_log_det(x)
+
+    def _bin(self) -> SplineBin:
+        return SplineBin(0.0, 1.0, 0.0, 1.0, self.slope_left, self.slope_right)
 
 
 @dataclass(frozen=True, eq=False)
@@ -227,42 +265,73 @@ class RationalQuadraticSpline(Bijection):
         value, log_det = np.where(inside, value, v), np.where(inside, log_det, outside)
         return in_type_of(v, value), in_type_of(v, log_det)
 
-    def derivatives(self, argument: Array, direction: str) -> Derivatives:
-        """Return the derivatives of both results: one bin's are derived, the rest is chain rule.
+    def _derived_pullback(self, x: Array, direction: str) -> tuple[Array, Array, Pullback]:
+        """As for every bijection: one bin's derivatives are derived, the rest is chain rule.
 
-        A bin depends on the parameters through its two knots, their images, and its two slopes.
+        A bin depends on the parameters through its two knots, their images, and its two slopes;
+        scaled and shifted it is a `UnitBin`.
         """
-        from .symbolic.derive import Derivatives, derive, reverse
+        from .symbolic.derive import derive
 
-        if direction == "inverse":
-            z = self.inverse_and_log_det(argument)[0]
-            return reverse(self.derivatives(z, "forward"), z)
+        z = x if direction == "forward" else self.inverse_and_log_det(x)[0]
         knots = self.knots()
-        inside, z, k = self._located(argument, knots[0])
-        d = derive(SplineBin, "forward")(tuple(_bin(knots, k).trained_fields().values()), z)
-        jacobians = (
+        inside, argument, k = self._located(z, knots[0])
+        left, right, low, high, a, b = _bin(knots, k).trained_fields().values()
+        w, h = right - left, high - low
+        m = h / w
+        t, a, b = (argument - left) / w, a / m, b / m
+        d = derive(UnitBin, "forward")((a, b), t)
+        value, log_det = self._joined(z, inside, low + h * d.value, d.log_det + np.log(m))
+        outside = np.where(np.isnan(z), z, 0.0)
+        slope = np.where(inside, m * d.d_value_dx, 1.0 + outside)
+        log_slope = np.where(inside, d.d_log_det_dx / w, outside)
+        sign = np.where(inside, 1.0 if direction == "forward" else -1.0, 0.0)
+        jacobians = [
             self._jacobian(self.widths),
             self._jacobian(self.heights),
             self._slope_jacobian(),
-        )
+        ]
 
-        def to_fields(parts: tuple[Array, ...]) -> tuple[Array, ...]:
-            """Carry derivatives by the corners and slopes of a bin to the parameters."""
-            return tuple(
-                np.where(inside, parts[i], 0.0)[..., None] * _at(jacobian, k)
-                + np.where(inside, parts[i + 1], 0.0)[..., None] * _at(jacobian, k + 1)
-                for i, jacobian in zip((0, 2, 4), jacobians, strict=True)
+        def pullback(bar: Array, summed: bool | None = False) -> tuple[Array, list[Array]]:
+            along_z = bar * slope + log_slope
+            if direction == "inverse":  # as in `pullback_through_the_other`
+                bar = along_z = (bar - log_slope) / slope
+            by_value = np.where(inside, sign * bar, 0.0)
+            by_t, by_a, by_b = (
+                h * by_value * value + sign * log_det
+                for value, log_det in zip(
+                    (d.d_value_dx, *d.d_value_dparams),
+                    (d.d_log_det_dx, *d.d_log_det_dparams),
+                    strict=True,
+                )
             )
+            by_m = sign - a * by_a - b * by_b  # times m
+            to_right, to_high = t * by_t + by_m, d.value * by_value + by_m / h
+            corners = [
+                ((to_right - by_t) / w, -to_right / w),
+                (by_value - to_high, to_high),
+                (by_a / m, by_b / m),
+            ]
+            parts = [ByBin(*pair, k, rows) for pair, rows in zip(corners, jacobians, strict=True)]
+            if summed is None:
+                return along_z, parts
+            if summed and k.ndim == self.widths.ndim == 1:
+                return along_z, [part.sum() for part in parts]
+            return along_z, [gathered(part.dense(), np.ndim(bar), summed) for part in parts]
 
-        value, log_det = self.forward_and_log_det(argument)
-        nan = np.where(np.isnan(argument), argument, 0.0)
+        if direction == "forward":
+            return value, log_det, pullback
+        return z, -log_det, pullback
+
+    def derivatives(self, argument: Array, direction: str) -> Derivatives:
+        """Return the derivatives of both results, for `derive`."""
+        from .symbolic.derive import Derivatives
+
+        value, log_det, pullback = self._derived_pullback(argument, direction)
+        of_log_det, of_both = pullback(np.zeros_like(value)), pullback(np.ones_like(value))
+        values = tuple(both - part for both, part in zip(of_both[1], of_log_det[1], strict=True))
         return Derivatives(
-            value,
-            log_det,
-            np.where(inside, d.d_value_dx, 1.0 + nan),
-            np.where(inside, d.d_log_det_dx, nan),
-            to_fields(d.d_value_dparams),
-            to_fields(d.d_log_det_dparams),
+            value, log_det, of_both[0] - of_log_det[0], of_log_det[0], values, tuple(of_log_det[1])
         )
 
     def _jacobian(self, raw: Array) -> Array:
@@ -285,6 +354,66 @@ class RationalQuadraticSpline(Bijection):
         count = np.shape(self.slopes)[-1]
         inner = np.eye(count + 2, count, k=-1)
         return inner * np.exp(log_sigmoid(self.slopes + OFFSET))[..., None, :]
+
+
+class ByBin(NamedTuple):
+    """Derivatives that come from the two ends of a bin: `left · rows[k] + right · rows[k + 1]`.
+
+    Written out they are an array of shape (..., m). For shared knots a fit adds up `left` and
+    `right` bin by bin instead.
+    """
+
+    left: Array
+    right: Array
+    k: Array
+    rows: Array
+
+    def dense(self) -> Array:
+        """Return the array."""
+        left, right = self.left[..., None], self.right[..., None]
+        written: Array = left * _at(self.rows, self.k) + right * _at(self.rows, self.k + 1)
+        return written
+
+    def sum(self) -> Array:
+        """Return its sum over observations, for shared knots."""
+        bins = len(self.rows) - 1
+        left, right = (np.bincount(self.k, part, bins) for part in (self.left, self.right))
+        total: Array = left @ self.rows[:-1] + right @ self.rows[1:]
+        return total
+
+
+def outer_products(score: list[Any], n: int) -> Array:
+    """Return `Σ s sᵀ` over `n` observations of `s = (score, 1)`; so the last row has `Σ s`.
+
+    Parameters
+    ----------
+    score : list
+        Parts of the score: arrays of shape (n, ...), or `ByBin`.
+    """
+    shared = next((p.k for p in score if isinstance(p, ByBin) and p.rows.ndim == 2), None)
+    columns, tables = [], []
+    for part in [*score, np.ones(n)]:
+        if isinstance(part, ByBin) and part.k is shared:
+            columns.append(np.stack([part.left, part.right]))
+            tables.append(np.stack([part.rows[:-1], part.rows[1:]], axis=1))
+            continue
+        dense = part.dense() if isinstance(part, ByBin) else part
+        columns.append(np.reshape(dense, (n, -1)).T)
+        tables.append(np.eye(len(columns[-1]))[None])
+    s: Array = np.concatenate(columns)
+    if shared is None:
+        return s @ s.T
+    bins = max(map(len, tables))
+    order = np.argsort(shared.astype(np.uint16), kind="stable")
+    ends = np.cumsum(np.bincount(shared, minlength=bins))[:-1]
+    sums = np.array([part @ part.T for part in np.split(s[:, order], ends, axis=1)])
+    table = np.zeros((bins, len(s), sum(t.shape[2] for t in tables)))
+    row = column = 0
+    for t in tables:
+        table[:, row : row + t.shape[1], column : column + t.shape[2]] = t
+        row, column = row + t.shape[1], column + t.shape[2]
+    total: Array = (table.transpose(0, 2, 1) @ sums @ table).sum(axis=0)
+    return total
 
 
 def _at(rows: Array, k: Array) -> Array:

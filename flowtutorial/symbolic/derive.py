@@ -16,11 +16,15 @@ from typing import Any, NamedTuple
 import numpy as np
 import sympy as sp
 from sympy.printing.numpy import NumPyPrinter
+from sympy.printing.precedence import PRECEDENCE
 
 from ..bijection import Bijection
 from ..blocks import Array, is_traced
 from ..parameters import Parametrised, gathered
 from .trace import SymArray
+
+
+PIECE = 2048  # elements: 16 KiB of float64, of which the common parts of formulas need many
 
 
 class Derivatives(NamedTuple):
@@ -205,7 +209,7 @@ def _derive(
             lead.append(value.shape[: value.ndim - len(shape)])
             numbers += [value[(..., *place)] for place in places]
         with np.errstate(over="ignore"):
-            results = compiled(argument, *numbers)
+            results = _in_pieces(compiled, argument, *numbers)
         whole = lead[0] if len(set(lead)) == 1 else np.broadcast_shapes(*lead)
         value, log_det, value_dx, log_det_dx, *rest = (
             result if getattr(result, "shape", None) == whole else np.broadcast_to(result, whole)
@@ -230,6 +234,26 @@ def _derive(
         )
 
     return derivatives
+
+
+def _in_pieces(compiled: Callable[..., Any], *arguments: Array) -> Any:
+    """Return the results for arrays of one axis, worked out piece by piece.
+
+    All common parts of the formulas are alive at once: those of a piece stay in the cache.
+    """
+    n = max((np.size(value) for value in arguments), default=0)
+    if n <= PIECE or any(np.shape(value) not in ((), (n,)) for value in arguments):
+        return compiled(*arguments)
+    whole = None
+    for first in range(0, n, PIECE):
+        part = slice(first, first + PIECE)
+        results = compiled(*(value[part] if np.ndim(value) else value for value in arguments))
+        if whole is None:
+            whole = [np.empty(n) if np.ndim(result) else result for result in results]
+        for kept, result in zip(whole, results, strict=True):
+            if np.ndim(kept):
+                kept[part] = result
+    return whole
 
 
 def _as_array(value: Any) -> Array:
@@ -387,6 +411,16 @@ class _Printer(NumPyPrinter):  # type: ignore[misc]
 
     def _print_ndtri(self, expr: sp.Function) -> str:
         return f"{self._module_format('scipy.special.ndtri')}({self._print(expr.args[0])})"
+
+    def _print_Pow(self, expr: sp.Pow, rational: bool = False) -> str:
+        """Print small whole powers as products: `numpy.power` takes ten times as long."""
+        base, exponent = expr.args
+        if exponent.is_Integer and 1 < abs(exponent) <= 4:
+            factor = self.parenthesize(base, PRECEDENCE["Pow"])
+            product = "*".join([factor] * abs(int(exponent)))
+            return f"({product})" if exponent > 0 else f"(1.0/({product}))"
+        printed: str = super()._print_Pow(expr, rational)
+        return printed
 
     def _print_Max(self, expr: sp.Max) -> str:
         return self._fold("numpy.maximum", expr)
