@@ -60,8 +60,8 @@ notebooks: $(READY)  ## execute the chapters anew and store their outputs (NOTEB
 
 bench: $(READY)  ## measure beside other libraries, which it installs (BENCH=--quick: shorter)
 	@$(BIN)/python -m benchmarks.peers.install
-	@$(BIN)/python benchmarks/agreement.py
-	@$(BIN)/python benchmarks/cost_per_pass.py
+	@$(BIN)/python -m benchmarks.agreement
+	@$(BIN)/python -m benchmarks.cost_per_pass
 	@$(BIN)/python -m benchmarks $(BENCH)
 
 clean:  ## remove what the other commands made, but not the environment .venv

@@ -6,7 +6,7 @@ the environment that `peers/install.py` makes. What they find is written to `agr
 the chapter "Beyond this package" reads. The script fails if log-densities of a library differ from
 ours by a relative 1e-10. Where one is not installed, the file stays as it was.
 
-Run it with `make bench`, or `python benchmarks/agreement.py`.
+Run it with `make bench`, or `python -m benchmarks.agreement`.
 """
 
 from __future__ import annotations
@@ -149,8 +149,8 @@ def compare(name: str, said: dict[str, Any]) -> dict[str, Any]:
 
 def main() -> int:
     """Ask every library; return whether one of them disagrees."""
-    from log_prob import cpu_name
-    from peers.install import python_of
+    from .__main__ import machine
+    from .peers.install import python_of
 
     if not TRAINED.exists():
         train()
@@ -183,7 +183,11 @@ def main() -> int:
         shown += [f"{key} {value}" for key, value in found["versions"].items()]
         print(f"  {name:10} {', '.join(shown)}")
     if agreed and complete:
-        text = {"date": time.strftime("%Y-%m-%d"), "machine": cpu_name(), "libraries": results}
+        text = {
+            "date": time.strftime("%Y-%m-%d"),
+            "machine": machine()["cpu"],
+            "libraries": results,
+        }
         RESULTS.write_text(json.dumps(text, indent=1) + "\n", encoding="utf-8")
         print(f"wrote {RESULTS.name}; `make notebooks` brings the chapter up to date")
     else:

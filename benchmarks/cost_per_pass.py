@@ -11,14 +11,12 @@
   chunk costs more there, which is measured apart.
 
 Writes `cost_per_pass.json`, which the chapter reads. Run it with `make bench`, or
-`python benchmarks/cost_per_pass.py`.
+`python -m benchmarks.cost_per_pass`.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import platform
 import time
 from pathlib import Path
 from typing import Any
@@ -28,11 +26,12 @@ import dask.array as da
 import numpy as np
 from dask.delayed import delayed
 from dask.distributed import Client, LocalCluster
-from log_prob import cpu_name
 
 from flowtutorial import Affine, Chain, Flow, SinhArcsinh, StandardNormal
 from flowtutorial.likelihood import _moments
 from flowtutorial.observations import Block, Observations, observe
+
+from .__main__ import machine
 
 RESULTS = Path(__file__).resolve().parent / "cost_per_pass.json"
 FLOW = Flow(StandardNormal(), Chain((SinhArcsinh(0.3, 0.2), Affine(1.0, 0.5))))
@@ -107,10 +106,11 @@ def main() -> None:
                 data, seconds = chunks_of_one(workers), 1.0 / workers
                 naps[workers] = shortest(lambda d=data, s=seconds: d.reduce(nap, s), 5)
             print(f"sleepers  {naps[workers]:8.3f} s for {workers} workers")
+    ours = machine()
     found = {
         "date": time.strftime("%Y-%m-%d"),
-        "machine": f"{cpu_name()}, {os.cpu_count()} processors",
-        "python": platform.python_version(),
+        "machine": f"{ours['cpu']}, {ours['processors']} processors",
+        "python": ours["python"],
         "dask": dask.__version__,
         "seconds_per_observation": work,
         "seconds_per_chunk": dispatch,

@@ -105,7 +105,9 @@ def _line_search(
     best = None
     for _ in range(50):
         there, new_gradient = objective(params + length * step)
-        climbs = np.isfinite(new_gradient).all() and there + rounding >= value + CLIMB * length * slope
+        climbs = (
+            np.isfinite(new_gradient).all() and there + rounding >= value + CLIMB * length * slope
+        )
         if not climbs:
             high = length
         else:

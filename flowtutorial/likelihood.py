@@ -486,7 +486,9 @@ class _Marquardt:
             slope = float(found.gradient @ step)
             there = self.objective.moments(found.params + step)
             if there.value > found.value + 1e-4 * slope and np.isfinite(there.outer).all():
-                if not self.far and there.value > found.value + 0.4 * slope:  # of a parabola it is a half
+                if (
+                    not self.far and there.value > found.value + 0.4 * slope
+                ):  # of a parabola it is a half
                     self.damping = self.damping / 4.0
                 self.taken += not self.far
                 return there

@@ -242,7 +242,9 @@ class Program:
         self.reading: list[tuple[list[Any], int]] = []  # where the data stand among the arguments
         for function, read, home, ignored in self.steps:
             arguments = [places[part] if type(part) is _Place else part for part in read]
-            self.reading += [(arguments, i) for i, part in enumerate(arguments) if part is places[0]]
+            self.reading += [
+                (arguments, i) for i, part in enumerate(arguments) if part is places[0]
+            ]
             inside = {kind: how for kind, how in ignored if how != "call"}  # of the function's own
             if not self.groups or self.groups[-1][0] != inside:
                 self.groups.append((inside, []))
