@@ -117,7 +117,7 @@ class Products:
             values = [rng.standard_normal((batch, weights[0].shape[1]))]
             values += [rng.standard_normal((batch, weight.shape[0])) for weight in weights]
             self.parts.append((weights, values, [np.empty_like(weight) for weight in weights]))
-        self.bars = [np.empty_like(value) for value in self.parts[0][1]]
+        self.bars = [rng.standard_normal(value.shape) for value in self.parts[0][1]]
 
     def step(self, rows: np.ndarray) -> None:
         """Multiply."""

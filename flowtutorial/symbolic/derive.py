@@ -88,13 +88,21 @@ def derive(
         raise TypeError(f"bijection: expected a bijection or its class, got {bijection!r}")
     if direction not in ("inverse", "forward"):
         raise ValueError(f"direction: expected 'inverse' or 'forward', got {direction!r}")
+    if (
+        cls,
+        direction,
+    ) in _KEPT:  # a layer asks at every step for the derivatives of its transformer
+        return _KEPT[cls, direction]
     trained, static = _fields(bijection)
     if bijection is not cls and hasattr(cls, "derivatives"):
         return _of_instance(bijection, lambda made, x: made.derivatives(x, direction))
     if direction == cls.numerical:
         closed = derive(bijection, "forward" if direction == "inverse" else "inverse")
         return _through_the_other(bijection, direction, closed)
-    key = (cls, direction, tuple(trained.items()), pickle.dumps(static) if static else None)
+    plain = not static and not any(trained.values())
+    key = (cls, direction)
+    if not plain:
+        key += (tuple(trained.items()), pickle.dumps(static) if static else None)
     if key not in _KEPT:
         _KEPT[key] = _derive(cls, direction, trained, static)
     return _KEPT[key]
@@ -211,10 +219,7 @@ def _derive(
         with np.errstate(over="ignore"):
             results = _in_pieces(compiled, argument, *numbers)
         whole = lead[0] if len(set(lead)) == 1 else np.broadcast_shapes(*lead)
-        value, log_det, value_dx, log_det_dx, *rest = (
-            result if getattr(result, "shape", None) == whole else np.broadcast_to(result, whole)
-            for result in results
-        )
+        value, log_det, value_dx, log_det_dx, *rest = (_full(result, whole) for result in results)
         k = len(params)
         return Derivatives(
             value, log_det, value_dx, log_det_dx, _by_field(rest[:k]), _by_field(rest[k:])
@@ -234,6 +239,16 @@ def _derive(
         )
 
     return derivatives
+
+
+def _full(result: Any, shape: tuple[int, ...]) -> Array:
+    """Return a result as an array of this shape."""
+    if getattr(result, "shape", None) == shape:
+        return result
+    # numpy.broadcast_to takes longer than the arithmetic of a minibatch
+    return (
+        np.full(shape, result) if type(result) in (int, float) else np.broadcast_to(result, shape)
+    )
 
 
 def _in_pieces(compiled: Callable[..., Any], *arguments: Array) -> Any:
