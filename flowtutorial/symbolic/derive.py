@@ -23,7 +23,6 @@ from ..blocks import Array, is_traced
 from ..parameters import Parametrised, gathered
 from .trace import SymArray
 
-
 PIECE = 2048  # elements: 16 KiB of float64, of which the common parts of formulas need many
 
 
