@@ -2,7 +2,7 @@
 
 At a kink the slope jumps, so that Newton's method stalls beside it. The secant method of Broyden,
 Fletcher, Goldfarb and Shanno learns from the jumps, if its line search asks for no more than a
-slope that has become flatter (Lewis and Overton 2013). `fit` turns to it where Newton stalls.
+slope that has become flatter (Lewis and Overton 2013). `fit` ends with it.
 """
 
 from __future__ import annotations
@@ -105,10 +105,8 @@ def _line_search(
     best = None
     for _ in range(50):
         there, new_gradient = objective(params + length * step)
-        climbs = (
-            np.isfinite(new_gradient).all() and there + rounding >= value + CLIMB * length * slope
-        )
-        if not climbs:
+        least = value + CLIMB * length * slope - rounding
+        if not (there >= least and np.isfinite(new_gradient).all()):
             high = length
         else:
             found = (length * step, there, new_gradient)

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 LITTLE, PATIENCE = 0.5, 3  # a gain of the log-likelihood that is little in as many steps
 MOST = 40  # damped steps by outer products
-FLOOR = 1e-3
 MANY = 200  # parameters: beyond, a matrix of their products costs more than it gains
 FLAT = 1e-7  # of the largest curvature: what differences of gradients can't tell from none
 
@@ -130,7 +129,7 @@ def gradient_ascent(
                 f"of {steps}; take a smaller one (the iterates so far are in the error's trace)",
                 trace,
             )
-        flow = flow.with_params(updated)
+        flow = flow.moved_to(updated)
     return Ascent(params, log_likelihood, flow)
 
 
@@ -309,12 +308,13 @@ def newton(
 ) -> Fit:
     """Find the parameters of largest likelihood by Newton's method.
 
-    On the mean log-likelihood `ℓ(θ)` each step is `δ = B⁻¹ ∇ℓ`, halved until it climbs. Far from
-    the maximum the curvature `B` is the Fisher information of the flow itself (Fisher scoring) and
-    `δᵀBδ` is bounded. Near it `B` is the mean outer product of the scores (Berndt, Hall, Hall and
-    Hausman 1974), which comes with the gradient, and the negative Hessian where outer products
-    converge slowly. Where steps stall beside a kink, as the likelihood of a spline has many, a
-    secant method goes on (`kinks`).
+    On the mean log-likelihood `ℓ(θ)` each step is `(J + λ D)⁻¹ ∇ℓ`, with the mean outer product `J`
+    of the scores (Berndt, Hall, Hall and Hausman 1974), which comes with the gradient, and a
+    damping `λ` that grows until the step climbs and falls afterwards (Marquardt 1963). Far off,
+    where the data are unlikely under the flow, the Fisher information of the flow itself stands in
+    for `J`. When steps gain less than the data tell apart, a secant method that starts from `J`
+    goes on to the last digits, and over the kinks of which the likelihood of a spline has many
+    (`kinks`).
 
     Parameters
     ----------
@@ -358,7 +358,7 @@ def newton(
             bar.set_postfix_str(f"mean log-likelihood {found.value:.6f}", refresh=False)
         else:
             summit = climb_over_kinks(
-                objective.slope, found.params, _metric(found.outer), n,
+                objective.slope, found.params, _metric(found.outer, 1e-3), n,
                 tolerance=tolerance, iterations=max_iterations - iterations + 1,
             )  # fmt: skip
             iterations += summit.iterations - 1
@@ -430,10 +430,10 @@ class _Objective:
         return value - 0.5 * self.ridge * float(away @ away), gradient - self.ridge * away
 
 
-def _metric(outer: Array) -> Array:
+def _metric(outer: Array, floor: float) -> Array:
     """Return outer products as a metric: positive, also where a parameter has no influence."""
     diagonal = np.diag(outer)
-    metric: Array = outer + np.diag(np.where(diagonal > 0.0, FLOOR * diagonal, 1.0))
+    metric: Array = outer + np.diag(np.where(diagonal > 0.0, floor * diagonal, 1.0))
     return metric
 
 
@@ -471,7 +471,8 @@ class _Marquardt:
             alike = _standard_errors(found, 1) ** 2  # 1 if all scores are the same
             self.far = found.value < expected - self.FAR or alike > 0.9
             if self.far:
-                curvature = _metric(information + self.objective.ridge * np.eye(len(information)))
+                information += self.objective.ridge * np.eye(len(information))
+                curvature = _metric(information, 0.1)
         diagonal = np.diag(curvature)
         self.scale = diagonal if self.far else np.maximum(diagonal, self.scale)
         root = 1.0 / np.sqrt(np.where(self.scale > 0.0, self.scale, 1.0))
@@ -486,11 +487,9 @@ class _Marquardt:
             slope = float(found.gradient @ step)
             there = self.objective.moments(found.params + step)
             if there.value > found.value + 1e-4 * slope and np.isfinite(there.outer).all():
-                if (
-                    not self.far and there.value > found.value + 0.4 * slope
-                ):  # of a parabola it is a half
-                    self.damping = self.damping / 4.0
                 self.taken += not self.far
+                if there.value > found.value + 0.4 * slope:  # of a parabola it is a half
+                    self.damping /= 1.0 if self.far else 4.0
                 return there
             if self.far:
                 reach = 0.5 * reach
@@ -622,7 +621,8 @@ def _moments(flow: Flow, data: Observations) -> _Moments:
 
 def _moments_of(block: Block, flow: Flow, spacing: Array) -> tuple[float, Array, Narrow]:
     with np.errstate(all="ignore"):  # callers check for finite results
-        log_prob, score = flow._given(block.context)._pulled(block.x, summed=None)
+        # None leaves the scores of a spline in their bins
+        log_prob, score = flow._given(block.context)._pulled(block.x, summed=None)  # type: ignore[arg-type]
         narrow = _narrow(block, flow, log_prob, spacing)
         return float(log_prob.sum()), outer_products(score, len(log_prob)), narrow
 

@@ -292,7 +292,7 @@ class RationalQuadraticSpline(Bijection):
             self._slope_jacobian(),
         ]
 
-        def pullback(bar: Array, summed: bool | None = False) -> tuple[Array, list[Array]]:
+        def pullback(bar: Array, summed: bool | None = False) -> tuple[Array, list[Any]]:
             along_z = bar * slope + log_slope
             if direction == "inverse":  # as in `pullback_through_the_other`
                 bar = along_z = (bar - log_slope) / slope
@@ -313,7 +313,7 @@ class RationalQuadraticSpline(Bijection):
                 (by_a / m, by_b / m),
             ]
             parts = [ByBin(*pair, k, rows) for pair, rows in zip(corners, jacobians, strict=True)]
-            if summed is None:
+            if summed is None:  # for `outer_products`
                 return along_z, parts
             if summed and k.ndim == self.widths.ndim == 1:
                 return along_z, [part.sum() for part in parts]

@@ -24,6 +24,7 @@ from flowtutorial import (
 )
 from flowtutorial.datasets import engel, nile, penguins
 from flowtutorial.solve import solve_increasing
+from flowtutorial.spline import outer_products
 from flowtutorial.symbolic import derive, prove_bijection
 
 MIXTURE = LogisticMixture([0.5, -1.0], [-1.5, 0.25, 2.0], [-0.5, 0.0, -1.0])
@@ -393,6 +394,31 @@ def test_spline_fits_two_modes(ridge: float) -> None:
     assert result.log_likelihood > start.log_prob(BIMODAL).mean() + 0.05
     # 8 widths and heights, of which a constant may be added to each half
     assert np.isnan(result.standard_errors).any() or ridge > 0.0
+
+
+@pytest.mark.parametrize(("bins", "end"), [(8, 3.0), (8, 5.0), (16, 5.0), (16, 8.0)])
+@pytest.mark.parametrize("inverse", [False, True], ids=["spline", "inverse"])
+def test_splines_wider_than_the_base_are_fitted(bins: int, end: float, inverse: bool) -> None:
+    """Under the flow at its start, bins without mass of the base have no information."""
+    rng = np.random.default_rng(3)
+    x = np.where(rng.random(4000) < 0.4, rng.normal(-2.0, 0.5, 4000), rng.normal(1.5, 0.8, 4000))
+    spline = RationalQuadraticSpline.init(bins, (-end, end))
+    start = Flow(StandardNormal(), Inverse(spline) if inverse else spline)
+    result = fit(start, x)
+    true = 0.4 * stats.norm.pdf(x, -2.0, 0.5) + 0.6 * stats.norm.pdf(x, 1.5, 0.8)
+    slack = 0.05 if end == 3.0 else 0.01  # outside the interval the tails are those of the base
+    assert result.log_likelihood > np.log(true).mean() - slack
+
+
+def test_outer_products_are_summed_in_the_bins() -> None:
+    two = Chain((SPLINE, Affine(0.5, 0.2), RationalQuadraticSpline([0.3, 0.0], [0.1, 0.4], [0.2])))
+    for bijection in (SPLINE, Inverse(SPLINE), Chain((SPLINE, Affine(0.5, 0.2))), two):
+        flow = Flow(StandardNormal(), bijection)
+        score = np.hstack([flow.log_prob_and_score(X)[1], np.ones((len(X), 1))])
+        parts = flow._pulled(X, None)[1]  # type: ignore[arg-type]
+        np.testing.assert_allclose(outer_products(parts, len(X)), score.T @ score, atol=1e-12)
+        slope = flow._log_prob_and_slope(X)[1]
+        np.testing.assert_allclose(slope, score[:, :-1].sum(axis=0), atol=1e-12)
 
 
 DATA = {

@@ -23,8 +23,6 @@ from ..blocks import Array, is_traced
 from ..parameters import Parametrised, gathered
 from .trace import SymArray
 
-PIECE = 2048  # elements: 16 KiB of float64, of which the common parts of formulas need many
-
 
 class Derivatives(NamedTuple):
     """Values and derivatives of one direction of a bijection, each of the shape of its argument.
@@ -216,7 +214,7 @@ def _derive(
             lead.append(value.shape[: value.ndim - len(shape)])
             numbers += [value[(..., *place)] for place in places]
         with np.errstate(over="ignore"):
-            results = _in_pieces(compiled, argument, *numbers)
+            results = compiled(argument, *numbers)
         whole = lead[0] if len(set(lead)) == 1 else np.broadcast_shapes(*lead)
         value, log_det, value_dx, log_det_dx, *rest = (_full(result, whole) for result in results)
         k = len(params)
@@ -248,26 +246,6 @@ def _full(result: Any, shape: tuple[int, ...]) -> Array:
     return (
         np.full(shape, result) if type(result) in (int, float) else np.broadcast_to(result, shape)
     )
-
-
-def _in_pieces(compiled: Callable[..., Any], *arguments: Array) -> Any:
-    """Return the results for arrays of one axis, worked out piece by piece.
-
-    All common parts of the formulas are alive at once: those of a piece stay in the cache.
-    """
-    n = max((np.size(value) for value in arguments), default=0)
-    if n <= PIECE or any(np.shape(value) not in ((), (n,)) for value in arguments):
-        return compiled(*arguments)
-    whole = None
-    for first in range(0, n, PIECE):
-        part = slice(first, first + PIECE)
-        results = compiled(*(value[part] if np.ndim(value) else value for value in arguments))
-        if whole is None:
-            whole = [np.empty(n) if np.ndim(result) else result for result in results]
-        for kept, result in zip(whole, results, strict=True):
-            if np.ndim(kept):
-                kept[part] = result
-    return whole
 
 
 def _as_array(value: Any) -> Array:
