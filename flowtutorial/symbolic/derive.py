@@ -85,20 +85,16 @@ def derive(
         raise TypeError(f"bijection: expected a bijection or its class, got {bijection!r}")
     if direction not in ("inverse", "forward"):
         raise ValueError(f"direction: expected 'inverse' or 'forward', got {direction!r}")
-    if (
-        cls,
-        direction,
-    ) in _KEPT:  # a layer asks at every step for the derivatives of its transformer
-        return _KEPT[cls, direction]
+    key: Any = (cls, direction)
+    if key in _KEPT:  # a layer asks at every step for the derivatives of its transformer
+        return _KEPT[key]
     trained, static = _fields(bijection)
     if bijection is not cls and hasattr(cls, "derivatives"):
         return _of_instance(bijection, lambda made, x: made.derivatives(x, direction))
     if direction == cls.numerical:
         closed = derive(bijection, "forward" if direction == "inverse" else "inverse")
         return _through_the_other(bijection, direction, closed)
-    plain = not static and not any(trained.values())
-    key = (cls, direction)
-    if not plain:
+    if static or any(trained.values()):
         key += (tuple(trained.items()), pickle.dumps(static) if static else None)
     if key not in _KEPT:
         _KEPT[key] = _derive(cls, direction, trained, static)
