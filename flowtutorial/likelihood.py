@@ -113,6 +113,7 @@ def gradient_ascent(
     data = supported(flow, x, context)
     steps = as_count(steps, "steps")
     rate = finite_number(learning_rate, "learning_rate")
+    keep_freed_memory()
     params = np.empty((steps + 1, flow.params.size))
     log_likelihood = np.empty(steps + 1)
     for t in range(steps + 1):
@@ -341,6 +342,7 @@ def newton(
     ridge = finite_number(ridge, "ridge")
     if ridge < 0.0:
         raise ValueError(f"ridge: expected 0 or a positive number, got {ridge:g}")
+    keep_freed_memory()
     objective = _Objective(flow, data, ridge / len(data))
     message = f"{as_count(max_iterations, 'max_iterations')} iterations were not enough"
     converged = kink = False
@@ -625,6 +627,16 @@ def _moments_of(block: Block, flow: Flow, spacing: Array) -> tuple[float, Array,
         log_prob, score = flow._given(block.context)._pulled(block.x, summed=None)  # type: ignore[arg-type]
         narrow = _narrow(block, flow, log_prob, spacing)
         return float(log_prob.sum()), outer_products(score, len(log_prob)), narrow
+
+
+def keep_freed_memory() -> None:
+    """Let the C library keep the memory of a pass for the next one.
+
+    By default glibc hands freed memory back to the system, and asks for it again, page by page,
+    which for formulas of blocks takes as long as the arithmetic. How much it keeps follows the
+    largest block that was ever freed; this one is never written to, so it costs nothing.
+    """
+    np.empty(2**21)
 
 
 def mean_and_slope(flow: Flow, data: Observations) -> tuple[float, Array]:
