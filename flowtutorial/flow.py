@@ -15,7 +15,6 @@ import numpy as np
 
 from .bijection import Bijection, Interval, image
 from .blocks import (
-    BLOCK,
     Array,
     as_count,
     as_generator,
@@ -234,6 +233,9 @@ class Flow:
     def sample(self, n: int, rng: np.random.Generator | int, context: Array | None = None) -> Array:
         """Return `n` independent draws: `g(z)` for `z` from the base.
 
+        Of numbers, the base is asked for some thousands of draws at a time, so that no more memory
+        is needed than for the result.
+
         Parameters
         ----------
         n : int
@@ -262,14 +264,14 @@ class Flow:
         )
 
     def _sample_numbers(self, n: int, rng: np.random.Generator) -> Array:
-        z = as_real(self.base.sample(min(n, BLOCK), rng), "base.sample")
-        g, length = for_many(lambda z: self.bijection.forward_and_log_det(z)[0], z.dtype, n)
-        x = np.empty(n, z.dtype)
-        for start in range(0, n, BLOCK):
-            if start:
-                del z  # its memory is used again
-                z = as_real(self.base.sample(min(n - start, BLOCK), rng), "base.sample")
-            x[start : start + BLOCK] = map_blocks(g, z, length)
+        dtype = as_real(self.base.sample(0, rng), "base.sample").dtype
+        g, length = for_many(lambda z: self.bijection.forward_and_log_det(z)[0], dtype, n)
+        x = np.empty(n, dtype)
+        for start in range(0, n, length):
+            part = x[start : start + length]
+            result = g(as_real(self.base.sample(len(part), rng), "base.sample"), part)
+            if result is not part:
+                part[...] = result
         return x
 
     @property

@@ -16,12 +16,12 @@ import numpy as np
 from .blocks import BLOCK, Array
 
 Function = Callable[..., Any]
-Ignored = tuple[tuple[str, str], ...]  # what `numpy.errstate` said where a function was called
+Ignored = tuple[tuple[str, Any], ...]  # what `numpy.errstate` said where a function was called
 
 _BITS = {np.dtype(np.float64): np.int64, np.dtype(np.float32): np.int32}
 _NUMBER = bool | int | float | np.generic
 _FEW = 64  # comparisons, up to which they are faster than a search in a table
-_MANY = 1 << 16  # values: reading the code takes as long as running it on some 10 000
+_MANY = 1 << 16  # values: reading the code takes as long as running it on some 20 000
 _BYTES = 5 << 17  # of all buffers together, so that they stay in the processor's cache
 
 
@@ -40,7 +40,8 @@ def record(function: Callable[[Array], Array], dtype: np.dtype) -> Program | Non
     """Return the steps that an elementwise `function` takes for an array of type `dtype`.
 
     None if it does something else than to call elementwise functions: if it branches on the data,
-    say, or looks at the shape. Such a function is to be called itself.
+    say, or looks at the shape. Such a function is to be called itself. Warnings about the data are
+    those of the function; what it says about its parameters alone is not repeated.
     """
     tape = _Tape()
     x = Recorded(tape, _Place(0), np.ones(1, dtype))
