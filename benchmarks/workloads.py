@@ -130,8 +130,8 @@ def ascents(session: Session) -> Iterator[dict[str, Any]]:
 
 
 def fits(session: Session) -> Iterator[dict[str, Any]]:
-    """Fits to a threshold, warm and cold."""
-    for kind in problems.FITS:
+    """Fits to a threshold, warm and cold; a quick session leaves out half of them."""
+    for kind in problems.FITS[:: session.rounds(1, 2)]:
         agreement = session.agreement(
             kind.split("-")[0] if "spline" in kind else kind, "fixed", session.peers
         )
@@ -151,9 +151,9 @@ def fits(session: Session) -> Iterator[dict[str, Any]]:
             if turn == 0:
                 warm.of.clear()  # the first fit of a process is not warm
         for name, found in cold.of.items():
-            warm.of.setdefault(name, found)  # too slow to be asked again
-        for answer in (answer for found in cold.of.values() for answer in found):
-            answer["seconds"] += answer["imports"]
+            warm.of.setdefault(name, [dict(answer) for answer in found])  # not asked again
+            for answer in found:
+                answer["seconds"] += answer["imports"]
         for state, answers in (("warm", warm), ("cold", cold)):
             more = {
                 name: {
@@ -161,8 +161,6 @@ def fits(session: Session) -> Iterator[dict[str, Any]]:
                     "reached": all(answer["reached"] for answer in found),
                     "note": found[-1]["note"],
                     "log_likelihood": round(found[-1]["value"], 5),
-                    **({"cold_only": True} if state == "warm" and found is cold.of.get(name)
-                       else {}),
                 }
                 for name, found in answers.of.items()
             }  # fmt: skip
@@ -181,11 +179,15 @@ def _too_slow(answers: list[Any] | None) -> bool:
 
 
 def densities(session: Session) -> Iterator[dict[str, Any]]:
-    """Log-densities of flows with fixed parameters, and the memory that they take."""
+    """Log-densities of flows with fixed parameters, and the memory that they take.
+
+    A quick session stops at a million.
+    """
     for kind in problems.DENSITIES:
         agreement = session.agreement(kind, "fixed", session.peers)
         way: dict[str, int | None] = {}
-        for size, n, rounds in (("1e5", 10**5, 5), ("1e6", 10**6, 5), ("1e7", 10**7, 2)):
+        sizes = (("1e5", 10**5, 5), ("1e6", 10**6, 5), ("1e7", 10**7, 2))
+        for size, n, rounds in sizes[: session.rounds(3, 2)]:
             answers = _density(session.peers, kind, n, session.rounds(rounds, 1), 2**15, way)
             title = f"log p of {KINDS[kind]}, {size} values"
             yield _with_memory(f"log_prob/{kind}/{size}", title, n, answers, agreement, way)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ import numpy as np
 import pytest
 
 from benchmarks import problems, report
-from benchmarks.__main__ import PEERS
+from benchmarks.__main__ import PEERS, ready
+from benchmarks.process import Peer, WithoutError, in_turn
 from benchmarks.results import BOUNDS, MEMORY, OURS, check, record
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -50,9 +52,9 @@ def test_results_say_when_where_and_with_what(results: dict[str, Any]) -> None:
 def test_every_workload_with_a_bound_was_measured_or_is_named(results: dict[str, Any]) -> None:
     names = [entry["name"] for entry in results["workloads"]]
     assert len(set(names)) == len(names)
-    missing = set(BOUNDS) - set(names)
-    assert not missing or results["quick"]
-    assert missing <= {"realnvp/goal/2 threads"}  # a quick run leaves it out
+    assert set(names) <= set(BOUNDS)
+    assert set(names) == set(BOUNDS) or results["quick"]
+    assert {name.split("/")[0] for name in names} == set(report.GROUPS)
 
 
 def test_every_library_is_accounted_for_in_every_workload(results: dict[str, Any]) -> None:
@@ -104,6 +106,37 @@ def test_outside_a_clone_the_page_says_what_it_needs(tmp_path: Path) -> None:
         report.read(tmp_path)
     source = (ROOT / "book/benchmarks.ipynb").read_text(encoding="utf-8")
     assert "clone it, and open this notebook in its folder book" in source
+
+
+def test_a_library_that_is_not_installed_or_ends_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    absent, broken = (Peer("zuko", tmp_path / "problem.npz") for _ in range(2))
+    absent.python = tmp_path / "torch/bin/python"
+    broken.name, broken.python = "jax", Path(sys.executable)
+    broken.problem = tmp_path / "no file"
+    found = ready([absent, broken])
+    broken.close()
+    assert found["zuko"] == {"missing": "no environment torch"}
+    assert "no file" in found["jax"]["missing"]
+    assert "zuko does not take part: no environment torch" in capsys.readouterr().out
+
+
+def test_a_failure_ends_a_librarys_turns_alone() -> None:
+    class Failing(Peer):
+        def ask(self, do: str, **request: Any) -> Any:
+            if self.name == "jax" and request["seed"] == 1:
+                raise RuntimeError("the process ended")
+            if self.name == "scipy":
+                raise WithoutError("has no networks")
+            return {"seconds": 1.0}
+
+    peers = [Failing(name, Path()) for name in (OURS, "jax", "scipy")]
+    answers = in_turn(peers, 3, "steps", count=1)
+    assert list(answers.of) == [OURS]
+    assert len(answers.of[OURS]) == 3
+    assert answers.failed == {"jax": "the process ended"}
+    assert answers.without == {"scipy": "has no networks"}
 
 
 def entry_of(times: dict[str, list[float]], **more: Any) -> dict[str, Any]:
