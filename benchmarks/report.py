@@ -230,14 +230,14 @@ def figure(results: dict[str, Any], cold: bool) -> Any:
         "others": (plotting.DATA, "D", ()),
     }
     entries = [e for e in results["workloads"] if first_time(e["name"]) == cold][::-1]
-    drawn, axes = plt.subplots(figsize=(6.4, 1.6 + 0.5 * len(entries)))
+    drawn, axes = plt.subplots(figsize=(6.4, 1.6 + 0.54 * len(entries)))
     axes.axvline(1.0, color=plotting.MODEL, linewidth=2.0, label="ours", zorder=1)
     for family, (color, marker, _) in families.items():  # the legend, the same in each figure
         axes.plot([], [], marker, color=color, label=family)
     met, missed = (plotting.DATA, "bound, met"), (plotting.OTHER, "bound, missed")
     for color, label in (met, missed):
         axes.plot([], [], color=color, linewidth=2.5, label=label)
-    text: dict[str, Any] = {"textcoords": "offset points", "fontsize": 10.5}
+    text: dict[str, Any] = {"textcoords": "offset points", "fontsize": 11.5}
     for row, entry in enumerate(entries):
         axes.annotate(
             entry["title"], (0.0, row + 0.2), xytext=(3, 0), xycoords=("axes fraction", "data"),

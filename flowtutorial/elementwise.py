@@ -411,7 +411,9 @@ class BoundedAffine(Bijection):
     bound: float = field(default=2.0, metadata={"static": True})
 
     def __post_init__(self) -> None:
-        if np.ndim(as_real(self.bound, "bound")) or not 0.0 < self.bound < np.inf:
+        if np.ndim(as_real(self.bound, "bound")) or not (
+            self.bound > 0.0 and np.isfinite(self.bound)
+        ):
             raise ValueError(f"bound: expected a positive number, and finite, got {self.bound!r}")
 
     def _log_scale(self) -> Array:
