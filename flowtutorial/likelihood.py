@@ -269,7 +269,7 @@ def fit(
     --------
     >>> from flowtutorial import Affine, Flow, StandardNormal
     >>> fit(Flow(StandardNormal(), Affine(0.0, 0.0)), [1.0, 2.0, 4.0, 9.0])
-    converged after 8 iterations: the next step is below 1e-08 standard errors
+    converged after 11 iterations: the next step is below 1e-08 standard errors
     mean log-likelihood -2.544584 over 4 observations
     parameter      estimate    std. error
     shift                 4          1.54
