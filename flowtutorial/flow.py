@@ -386,8 +386,10 @@ class Flow:
         from .symbolic.derive import score_of
 
         low, high = self.bijection.codomain
-        inside = (x > low) & (x < high)
-        all_inside = bool(np.all(inside))
+        all_inside = bool(
+            np.all(low < x.min(initial=np.inf)) and np.all(x.max(initial=-np.inf) < high)
+        )
+        inside = all_inside or (x > low) & (x < high)
         seen = x if all_inside else np.where(inside, x, np.nan)
         z, log_det, pullback = self.bijection.inverse_and_pullback(seen)
         _, score = pullback(score_of(self.base, z), summed)

@@ -23,6 +23,8 @@ from ..blocks import Array, is_traced
 from ..parameters import Parametrised, gathered
 from .trace import SymArray
 
+FEW = 1024  # rows of a minibatch, about
+
 
 class Derivatives(NamedTuple):
     """Values and derivatives of one direction of a bijection, each of the shape of its argument.
@@ -238,10 +240,9 @@ def _full(result: Any, shape: tuple[int, ...]) -> Array:
     """Return a result as an array of this shape."""
     if getattr(result, "shape", None) == shape:
         return result
-    # numpy.broadcast_to takes longer than the arithmetic of a minibatch
-    return (
-        np.full(shape, result) if type(result) in (int, float) else np.broadcast_to(result, shape)
-    )
+    if type(result) in (int, float) and len(shape) and shape[0] <= FEW:
+        return np.full(shape, result)  # numpy.broadcast_to takes longer than filling a minibatch
+    return np.broadcast_to(result, shape)
 
 
 def _as_array(value: Any) -> Array:
