@@ -37,9 +37,13 @@ BOUNDS: dict[str, list[dict[str, Any]]] = {
     "sample/affine": [{"limit": 0.8, "of": ["scipy"]}],
     "sample/sinh-arcsinh": [{"limit": 0.8, "of": ["scipy"]}],
     **{
-        f"realnvp/{part}/{threads}": [{"limit": 1.0, "of": "all"}]
-        for part in ("step", "goal", "log_prob")
+        f"realnvp/{part}/{threads}": bounds
         for threads in ("1 thread", "2 threads")
+        for part, bounds in (
+            ("step", [{"limit": 0.75, "of": "all"}, {"limit": 1.75, "of": ["products"]}]),
+            ("goal", [{"limit": 1.0, "of": "all"}]),
+            ("log_prob", [{"limit": 0.7, "of": "all"}]),
+        )
     },
 }
 MEMORY = {  # bytes beside the result

@@ -386,10 +386,8 @@ class Flow:
         from .symbolic.derive import score_of
 
         low, high = self.bijection.codomain
-        all_inside = bool(
-            np.all(low < x.min(initial=np.inf)) and np.all(x.max(initial=-np.inf) < high)
-        )
-        inside = all_inside or (x > low) & (x < high)
+        all_inside = np.all(low < x.min(initial=np.inf)) and np.all(x.max(initial=-np.inf) < high)
+        inside = True if all_inside else (x > low) & (x < high)
         seen = x if all_inside else np.where(inside, x, np.nan)
         z, log_det, pullback = self.bijection.inverse_and_pullback(seen)
         _, score = pullback(score_of(self.base, z), summed)
@@ -398,7 +396,7 @@ class Flow:
             return log_prob, score
         missing = np.isnan(x)
         if self.event_ndim:
-            inside, missing = inside.all(axis=-1), missing.any(axis=-1)
+            inside, missing = np.all(inside, axis=-1), missing.any(axis=-1)
         return np.where(inside | missing, log_prob, -np.inf), score
 
     def _log_prob_and_score(self, x: Array) -> tuple[Array, Array]:
