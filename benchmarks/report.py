@@ -181,9 +181,9 @@ def _cell(entry: dict[str, Any], name: str) -> str:
     library = entry["libraries"].get(name)
     if library is None:
         return "–"
-    text = f"{library['median'] / entry['unit_seconds']:.3g}"
+    text = _number(library["median"] / entry["unit_seconds"])
     if library["ratio"] is not None and name != OURS:
-        text += f" ({library['ratio']:.2g})"
+        text += f" ({_number(library['ratio'])})"
     for mark, condition in (
         (" ≠", not library.get("agrees", True)), (" ↯", not library.get("reached", True)),
         (" *", library.get("aside", False)),
@@ -196,11 +196,17 @@ def _time(entry: dict[str, Any], name: str | None) -> str:
     library = entry["libraries"].get(name)
     if library is None:
         return "–"
-    return f"{library['median'] / entry['unit_seconds']:.3g} {entry['unit']}"
+    unit = entry["unit"].split()[0]  # what it is for says the title
+    return f"{_number(library['median'] / entry['unit_seconds'])}\N{NO-BREAK SPACE}{unit}"
+
+
+def _number(value: float) -> str:
+    """Return three digits, without an exponent where there are more before the point."""
+    return f"{float(f'{value:.3g}'):.0f}" if value >= 100.0 else f"{value:.3g}"
 
 
 def _mebibytes(size: float) -> str:
-    return f"{size / 2**20:.1f} MiB"
+    return f"{size / 2**20:.1f}\N{NO-BREAK SPACE}MiB"
 
 
 def _bounds(results: dict[str, Any]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
