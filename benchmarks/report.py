@@ -70,7 +70,10 @@ def conditions(results: dict[str, Any]) -> str:
 
 def summary(results: dict[str, Any]) -> str:
     """Return one row for each bound of each workload, in Markdown."""
-    rows = ["| work | ours | best other | ours / other | at most | |", "|:--|--:|--:|--:|--:|:--|"]
+    rows = [
+        "| work | ours | best other | ours / other | at most | bound |",
+        "|:--|--:|--:|--:|--:|:--|",
+    ]
     for entry in results["workloads"]:
         for bound in entry["bounds"]:
             met = "met" if bound["met"] else "**missed**"
@@ -157,7 +160,7 @@ def details(results: dict[str, Any], group: str) -> str:
     columns = [e["name"].partition("/")[2].replace("/", ", ") or e["name"] for e in entries]
     heads = [f"{c} ({e['unit']})" for c, e in zip(columns, entries, strict=True)]
     names = dict.fromkeys(name for e in entries for name in (*e["libraries"], *e["failed"]))
-    rows = [f"| | {' | '.join(heads)} |", "|:--|" + "--:|" * len(heads)]
+    rows = [f"| library | {' | '.join(heads)} |", "|:--|" + "--:|" * len(heads)]
     for name in sorted(names, key=lambda name: name != OURS):
         rows.append(f"| {name} | {' | '.join(_cell(e, name) for e in entries)} |")
     return "\n".join(rows)
@@ -168,7 +171,7 @@ def methods(results: dict[str, Any]) -> str:
     entries = [e for e in results["workloads"] if e["name"].endswith("/warm")]
     names = dict.fromkeys(name for e in entries for name in e["libraries"])
     heads = [e["name"].split("/")[1] for e in entries]
-    rows = [f"| | {' | '.join(heads)} |", "|:--|" + ":--|" * len(heads)]
+    rows = [f"| library | {' | '.join(heads)} |", "|:--|" + ":--|" * len(heads)]
     for name in names:
         notes = [e["libraries"].get(name, {}).get("note", "–") for e in entries]
         rows.append(f"| {name} | {' | '.join(notes)} |")
