@@ -27,6 +27,11 @@ def is_traced(value: object) -> bool:
     return getattr(value, "is_traced", False)
 
 
+def is_recorded(value: object) -> bool:
+    """Whether `value` notes what is done with it (`recorded`), to be passed on to the formulas."""
+    return getattr(value, "is_recorded", False)
+
+
 def is_chunked(value: object) -> bool:
     """Whether `value` is a Dask array, whose chunks may lie anywhere."""
     return hasattr(value, "__dask_graph__") and hasattr(value, "chunks")

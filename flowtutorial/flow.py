@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import cached_property
 from types import SimpleNamespace
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
 from .bijection import Bijection, Interval, image
 from .blocks import (
+    BLOCK,
     Array,
     as_count,
     as_generator,
@@ -30,6 +32,7 @@ from .distributions import Distribution
 from .observations import Block, observe
 from .parameters import are_numbers
 from .recorded import for_many
+from .sums import Sums, sums_for
 
 
 @dataclass(frozen=True, eq=False)
@@ -222,9 +225,9 @@ class Flow:
 
     def _given(self, context: Array | None) -> Self:
         """Return the flow for one context, or for one for each observation."""
-        return self if context is None else self._around(self.bijection.given(context))
+        return self if context is None else self.around(self.bijection.given(context))
 
-    def _around(self, bijection: Bijection) -> Self:
+    def around(self, bijection: Bijection) -> Self:
         """Return the flow with a bijection whose parts are checked already."""
         made = object.__new__(type(self))
         vars(made).update(base=self.base, bijection=bijection)
@@ -340,7 +343,22 @@ class Flow:
 
     def moved_to(self, params: Array) -> Self:
         """Return `with_params(params)` for a vector that is known to be finite and to fit."""
-        return self._around(self.bijection.moved_to(params))
+        made = self.around(self.bijection.moved_to(params))
+        vars(made)["sums"] = self.sums  # they are printed for any parameters
+        return made
+
+    @cached_property
+    def sums(self) -> Sums | None:
+        """The flow's code as sums over the data, if it can be read so."""
+        return sums_for(self)
+
+    def sums_of_many(self, n: int) -> Sums | None:
+        """Return `sums` if they are known, or are worth being printed for `n` data."""
+        return self.sums if "sums" in vars(self) or n > BLOCK else None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the printed code behind: another process prints its own."""
+        return {name: value for name, value in vars(self).items() if name != "sums"}
 
     def log_prob_and_score(self, x: Array, context: Array | None = None) -> tuple[Array, Array]:
         """Return `log p(x; θ)` and `∂ log p(x; θ)/∂θ` for each observation.
@@ -382,16 +400,20 @@ class Flow:
             )
         return None if context is None else np.broadcast_to(context, (n, context.shape[-1]))
 
-    def _pulled(self, x: Array, summed: bool) -> tuple[Array, list[Array]]:
+    def formula_and_score(self, x: Array, summed: bool) -> tuple[Array, list[Array]]:
+        """Return `log p(x; θ)` inside the support and its derivatives by the trained fields."""
         from .symbolic.derive import score_of
 
+        z, log_det, pullback = self.bijection.inverse_and_pullback(x)
+        _, score = pullback(score_of(self.base, z), summed)
+        return self.base.log_prob(z) + log_det, score
+
+    def _pulled(self, x: Array, summed: bool) -> tuple[Array, list[Array]]:
         low, high = self.bijection.codomain
         all_inside = np.all(low < x.min(initial=np.inf)) and np.all(x.max(initial=-np.inf) < high)
         inside = True if all_inside else (x > low) & (x < high)
         seen = x if all_inside else np.where(inside, x, np.nan)
-        z, log_det, pullback = self.bijection.inverse_and_pullback(seen)
-        _, score = pullback(score_of(self.base, z), summed)
-        log_prob = self.base.log_prob(z) + log_det
+        log_prob, score = self.formula_and_score(seen, summed)
         if all_inside:
             return log_prob, score
         missing = np.isnan(x)
@@ -464,6 +486,11 @@ class Flow:
 def sums_of(block: Block, flow: Flow) -> tuple[float, Array]:
     """Return `Σ log p(x; θ)` over a block, and its derivative by the vector of parameters."""
     with np.errstate(all="ignore"):  # callers check for finite results
+        sums = flow.sums_of_many(len(block.x))
+        if sums is not None:
+            found = sums.slope(block.x, flow)
+            if np.isfinite(found).all():  # or the code has a say: numbers before sums overflow
+                return float(found[0]), found[1:]
         return flow._given(block.context)._log_prob_and_slope(block.x)
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 LITTLE, PATIENCE = 0.5, 3  # a gain of the log-likelihood that is little in as many steps
 MOST = 40  # damped steps by outer products
 MANY = 200  # parameters: beyond, a matrix of their products costs more than it gains
+MANY_ROWS = 1 << 17  # observations: of these only sums are kept
 FLAT = 1e-7  # of the largest curvature: what differences of gradients can't tell from none
 
 
@@ -113,6 +114,7 @@ def gradient_ascent(
     data = supported(flow, x, context)
     steps = as_count(steps, "steps")
     rate = finite_number(learning_rate, "learning_rate")
+    flow = flow.moved_to(flow.params)
     params = np.empty((steps + 1, flow.params.size))
     log_likelihood = np.empty(steps + 1)
     for t in range(steps + 1):
@@ -615,12 +617,24 @@ def _scaled(matrix: Array) -> tuple[Array, Array]:
 def _moments(flow: Flow, data: Observations) -> _Moments:
     """Return what one pass over the data finds at the parameters of `flow`."""
     n, k = len(data), flow.params.size
-    value, sums, narrow = data.reduce(_moments_of, flow, _spacing(data))
+    value, sums, narrow = data.reduce(_moments_of, flow, _spacing(data), rows=_rows(flow))
     return _Moments(flow.params, value / n, sums[k, :k] / n, sums[:k, :k] / n, narrow)
+
+
+def _rows(flow: Flow) -> int:
+    """Return how many observations to read at once; 0 for the usual number."""
+    return 0 if flow.sums is None else MANY_ROWS
 
 
 def _moments_of(block: Block, flow: Flow, spacing: Array) -> tuple[float, Array, Narrow]:
     with np.errstate(all="ignore"):  # callers check for finite results
+        sums = flow.sums_of_many(len(block.x))
+        if sums is not None:
+            found, largest = sums.moments(block.x, flow)
+            most, k = float(largest + np.log(2.0 * spacing)), flow.params.size
+            if np.isfinite(found).all() and most <= 0.0:
+                outer = np.vstack([found[1 + k :].reshape(k, k), found[1 : 1 + k]])
+                return float(found[0]), outer, Narrow(0.0, (most, block.first, block.x[0]))
         # None leaves the scores of a spline in their bins
         log_prob, score = flow._given(block.context)._pulled(block.x, summed=None)  # type: ignore[arg-type]
         narrow = _narrow(block, flow, log_prob, spacing)
@@ -629,7 +643,7 @@ def _moments_of(block: Block, flow: Flow, spacing: Array) -> tuple[float, Array,
 
 def mean_and_slope(flow: Flow, data: Observations) -> tuple[float, Array]:
     """Return the mean log-likelihood and its gradient."""
-    value, gradient = data.reduce(sums_of, flow)
+    value, gradient = data.reduce(sums_of, flow, rows=_rows(flow))
     return value / len(data), gradient / len(data)
 
 

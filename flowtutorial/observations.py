@@ -62,7 +62,9 @@ class Observations:
     def __len__(self) -> int:
         return int(self.x.shape[0])
 
-    def reduce(self, function: Callable[..., Any], *arguments: Any, combine: Any = None) -> Any:
+    def reduce(
+        self, function: Callable[..., Any], *arguments: Any, combine: Any = None, rows: int = 0
+    ) -> Any:
         """Return the sum of `function(block, *arguments)` over all blocks.
 
         Parameters
@@ -73,8 +75,10 @@ class Observations:
             Passed on to `function`, once for all blocks.
         combine : callable, optional
             What to do with the results of two blocks; by default, add entry by entry.
+        rows : int, optional
+            Observations in a block; by default as many as stay in the processor's cache.
         """
-        work = functools.partial(_reduce, function, arguments, combine or added)
+        work = functools.partial(_reduce, function, arguments, combine or added, rows)
         if is_chunked(self.x):
             from .cluster import reduce_chunks
 
@@ -159,9 +163,11 @@ def added(a: tuple[Any, ...], b: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple(u + v for u, v in zip(a, b, strict=True))
 
 
-def blocks_of(x: Array, context: Array | None, first: int = 0) -> Iterator[Block]:
+def blocks_of(
+    x: Array, context: Array | None, first: int = 0, rows: int = 0
+) -> Iterator[Block]:
     """Yield the blocks of an array of NumPy, in double precision, in the size of the cache."""
-    rows = BLOCK if x.ndim == 1 else ROWS
+    rows = rows or (BLOCK if x.ndim == 1 else ROWS)
     for start in range(0, len(x), rows):
         part = slice(start, start + rows)
         yield Block(as_double(x[part]), None if context is None else context[part], first + start)
@@ -173,11 +179,11 @@ def as_double(x: Array) -> Array:
 
 
 def _reduce(
-    function: Callable[..., Any], arguments: Any, combine: Any,
+    function: Callable[..., Any], arguments: Any, combine: Any, rows: int,
     x: Array, context: Array | None, first: int,
 ) -> Any:  # fmt: skip
     """Reduce one array of NumPy; on a cluster, one chunk."""
-    parts = (function(block, *arguments) for block in blocks_of(x, context, first))
+    parts = (function(block, *arguments) for block in blocks_of(x, context, first, rows))
     return functools.reduce(combine, parts)
 
 

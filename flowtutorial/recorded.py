@@ -9,7 +9,7 @@ and results go to places that are used again, where plain code asks for new memo
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
@@ -43,8 +43,8 @@ def record(function: Callable[[Array], Array], dtype: np.dtype) -> Program | Non
     say, or looks at the shape. Such a function is to be called itself. Warnings about the data are
     those of the function; what it says about its parameters alone is not repeated.
     """
-    tape = _Tape()
-    x = Recorded(tape, _Place(0), np.ones(1, dtype))
+    tape = Tape()
+    x = tape.data(dtype)
     try:
         with np.errstate(all="call", call=lambda kind, flag: None):
             result = function(x)
@@ -53,30 +53,44 @@ def record(function: Callable[[Array], Array], dtype: np.dtype) -> Program | Non
     return Program(tape, result, dtype) if isinstance(result, Recorded) and result.place else None
 
 
-class _Place(int):
+class Place(int):
     """A number that says which call's result is meant: `i + 1` that of call `i`, 0 the data."""
 
 
-class _Tape:
+class Tape:
     """The calls so far, each with what it reads: places, and numbers."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[Function, list[Any], Ignored]] = []
         self.results: list[Recorded] = []
         self.known: dict[Any, Recorded] = {}
+        self.numbers: list[Recorded] = []
+
+    def data(self, dtype: Any) -> Recorded:
+        """Return what stands for the data."""
+        return Recorded(self, Place(0), np.ones(1, dtype))
+
+    def number(self, value: float) -> Recorded:
+        """Return what stands for a number, now `value`, that is to be filled in."""
+        made = Recorded(self, Place(len(self.calls) + 1), np.float64(value), varies=False)
+        self.calls.append((refuse, [], ()))
+        self.results.append(made)
+        self.numbers.append(made)
+        return made
 
     def call(self, function: Function, *arguments: Any) -> Recorded:
         """Note a call, or find it among those before, and return its result."""
-        samples, read, keys, constant = [], [], [], True
+        samples, read, keys, constant, varies = [], [], [], True, False
         for argument in arguments:
             sample = part = argument
             if type(argument) is Recorded:
                 sample, part = argument.sample, argument.place
                 constant &= part is None
-                part = sample[0] if part is None else part
+                varies |= argument.varies
+                part = np.ravel(sample)[0] if part is None else part
             samples.append(sample)
             read.append(part)
-            keys.append(part if type(part) is _Place else _key(part))
+            keys.append(part if type(part) is Place else _key(part))
         sample = function(*samples)
         if constant:
             return Recorded(self, None, sample)
@@ -84,14 +98,24 @@ class _Tape:
         key = (function, ignored, *keys)
         result = self.known.get(key)
         if result is None:
-            result = self.known[key] = Recorded(self, _Place(len(self.calls) + 1), sample)
+            place = Place(len(self.calls) + 1)
+            result = self.known[key] = Recorded(self, place, sample, varies)
             self.calls.append((function, read, ignored))
             self.results.append(result)
         return result
 
-    def reads(self, place: int) -> list[int]:
+    def at(self, place: int) -> Recorded:
+        """Return what stands at a place."""
+        return self.results[place - 1] if place else self.data(np.float64)
+
+    def reads(self, place: int) -> list[Place]:
         """Return the places that a call reads."""
-        return [part for part in self.calls[place - 1][1] if type(part) is _Place]
+        return [part for part in self.calls[place - 1][1] if type(part) is Place]
+
+    def step(self, place: Place) -> Step:
+        """Return the call whose result is meant."""
+        function, read, _ = self.calls[place - 1]
+        return Step(function, read, place, self.results[place - 1].dtype)
 
 
 def _key(number: Any) -> Any:
@@ -102,16 +126,22 @@ def _key(number: Any) -> Any:
 class Recorded(np.lib.mixins.NDArrayOperatorsMixin):
     """An array that notes what is done with it; of `place` None if it does not depend on the data.
 
-    `sample` has one element, of the type that the array will have.
+    `sample` has one element, of the type that the array will have. What depends on numbers to be
+    filled in has a place, too, and does not vary.
     """
 
-    def __init__(self, tape: _Tape, place: _Place | None, sample: np.ndarray) -> None:
+    is_recorded = True
+
+    def __init__(
+        self, tape: Tape, place: Place | None, sample: Any, varies: bool | None = None
+    ) -> None:
         self.tape, self.place, self.sample = tape, place, sample
-        self.dtype = sample.dtype
+        self.varies = place is not None if varies is None else varies
+        self.dtype, self.shape, self.ndim = sample.dtype, np.shape(sample), np.ndim(sample)
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
         if method != "__call__" or kwargs or ufunc.nout != 1:
-            _refuse()
+            refuse()
         return self.tape.call(ufunc, *map(_one, inputs))
 
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
@@ -119,12 +149,16 @@ class Recorded(np.lib.mixins.NDArrayOperatorsMixin):
             return Recorded(self.tape, None, func(self.sample))
         if func is np.where and len(args) == 3:
             return self._where(*map(_one, args))
+        if func is np.shape or func is np.ndim:
+            return self.shape if func is np.shape else self.ndim
+        if func is np.broadcast_to and args[1] in ((), (1,)):
+            return Recorded(self.tape, self.place, func(self.sample, args[1]), self.varies)
         if func is np.searchsorted and args[1] is self and kwargs == {"side": "right"}:
             return self.tape.call(_search, *args)
-        return _refuse()
+        return refuse()
 
     def _where(self, condition: Any, a: Any, b: Any) -> Recorded:
-        known = condition.sample[0] if isinstance(condition, Recorded) else condition
+        known = np.ravel(condition.sample)[0] if isinstance(condition, Recorded) else condition
         if isinstance(condition, Recorded) and condition.place is not None:
             return self.tape.call(_where, condition, a, b)
         sample = np.where(known, *(p.sample if isinstance(p, Recorded) else p for p in (a, b)))
@@ -142,21 +176,23 @@ class Recorded(np.lib.mixins.NDArrayOperatorsMixin):
         return self.tape.call(_take, table, self)
 
     def __getitem__(self, index: Any) -> Recorded:
-        return self if index == () else _refuse()
+        return self if index in ((), ...) or index == (...,) else refuse()
 
     def __bool__(self) -> NoReturn:
-        _refuse()
+        refuse()
 
     def __array__(self, *args: Any, **kwargs: Any) -> NoReturn:
-        _refuse()
+        refuse()
 
 
 def _one(value: Any) -> Any:
     """Return a recorded array, or a single number."""
-    return value if isinstance(value, Recorded | _NUMBER) or np.ndim(value) == 0 else _refuse()
+    if isinstance(value, Recorded | _NUMBER) or np.ndim(value) == 0:
+        return value
+    return value[0] if np.shape(value) == (1,) else refuse()
 
 
-def _refuse() -> NoReturn:
+def refuse() -> NoReturn:
     raise TypeError("a function of the whole array, not of each element")
 
 
@@ -206,30 +242,57 @@ def _put(value: Array, out: Array | None) -> Array:
 # -- the steps -------------------------------------------------------------------------------------
 
 
+class Step(NamedTuple):
+    """A call: what it reads, and the place of its result, or None if that is no array."""
+
+    function: Function
+    read: list[Any]
+    place: Place | None
+    dtype: Any = None
+
+    def places(self) -> set[int]:
+        """Return the places that it reads."""
+        return {part for part in self.read if type(part) is Place}
+
+
+def homes_of(steps: list[Step], dtype: Any) -> tuple[dict[int, int], list[Any]]:
+    """Return the buffer of each place, and the types of all buffers; number 0 stands for the data.
+
+    A buffer is used again as soon as nobody reads any more what it holds.
+    """
+    last = {place: number for number, step in enumerate(steps) for place in step.places()}
+    dtypes, home, free = [dtype], {0: 0}, list[int]()
+    for number, step in enumerate(steps):
+        done = [home[place] for place in step.places() if place in home and last[place] == number]
+        if step.place is not None:
+            # a ufunc may write over what it reads, others may read after they have begun to write
+            usable = free + done if isinstance(step.function, np.ufunc) else free
+            fit = [buffer for buffer in usable if buffer and dtypes[buffer] == step.dtype]
+            home[step.place] = fit[-1] if fit else len(dtypes)
+            if not fit:
+                dtypes.append(step.dtype)
+        taken = None if step.place is None else home[step.place]
+        free = [buffer for buffer in free + done if buffer not in (0, taken)]
+    return home, dtypes
+
+
+def block_of(dtypes: list[Any]) -> int:
+    """Return how many values at once keep all buffers in the processor's cache."""
+    return min(BLOCK, _BYTES // sum(each.itemsize for each in dtypes[1:]))
+
+
 class Program:
     """The steps to a recorded result, in buffers that are used again as soon as they are free."""
 
-    def __init__(self, tape: _Tape, result: Recorded, dtype: np.dtype) -> None:
-        assert result.place is not None
-        order = _order(tape, result.place)
-        last = {part: number for number, place in enumerate(order) for part in tape.reads(place)}
-        self.dtypes = [dtype]  # of the buffers; number 0 stands for the data
+    def __init__(self, tape: Tape, result: Recorded, dtype: np.dtype) -> None:
+        order = order_of(tape, [result.place])
+        home, self.dtypes = homes_of([tape.step(place) for place in order], dtype)
         self.steps: list[tuple[Function, list[Any], int, Ignored]] = []
-        home, free = {0: 0}, list[int]()
-        for number, place in enumerate(order):
+        for place in order:
             function, read, ignored = tape.calls[place - 1]
-            read = [_Place(home[part]) if type(part) is _Place else part for part in read]
-            done = [home[part] for part in set(tape.reads(place)) if last[part] == number]
-            wanted = tape.results[place - 1].dtype
-            # a ufunc may write over what it reads, others may read after they have begun to write
-            usable = free + done if isinstance(function, np.ufunc) else free
-            fit = [buffer for buffer in usable if buffer and self.dtypes[buffer] == wanted]
-            home[place] = fit[-1] if fit else len(self.dtypes)
-            if not fit:
-                self.dtypes.append(wanted)
-            free = [buffer for buffer in free + done if buffer not in (0, home[place])]
+            read = [Place(home[part]) if type(part) is Place else part for part in read]
             self.steps.append((function, read, home[place], ignored))
-        self.block = min(BLOCK, _BYTES // sum(each.itemsize for each in self.dtypes[1:]))
+        self.block = block_of(self.dtypes)
         self.buffers = [np.empty(0, each) for each in self.dtypes]
         self._bind(0)
 
@@ -242,7 +305,7 @@ class Program:
         self.groups: list[tuple[dict[str, Any], list[list[Any]]]] = []
         self.reading: list[tuple[list[Any], int]] = []  # where the data stand among the arguments
         for function, read, home, ignored in self.steps:
-            arguments = [places[part] if type(part) is _Place else part for part in read]
+            arguments = [places[part] if type(part) is Place else part for part in read]
             self.reading += [
                 (arguments, i) for i, part in enumerate(arguments) if part is places[0]
             ]
@@ -270,9 +333,10 @@ class Program:
         return result
 
 
-def _order(tape: _Tape, result: int) -> list[int]:
-    """Return the calls that lead to a result, each as late as may be: so buffers are free early."""
-    order, seen, stack = [], {0}, [result]
+def order_of(tape: Tape, places: list[Place]) -> list[Place]:
+    """Return the calls that lead to some places, each as late as may be: so buffers are free early."""
+    order, seen = list[Place](), {0}
+    stack = places[::-1]
     while stack:
         place = stack[-1]
         missing = [part for part in tape.reads(place) if part not in seen] if place else []

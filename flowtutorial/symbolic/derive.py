@@ -19,7 +19,7 @@ from sympy.printing.numpy import NumPyPrinter
 from sympy.printing.precedence import PRECEDENCE
 
 from ..bijection import Bijection
-from ..blocks import Array, is_traced
+from ..blocks import Array, is_recorded, is_traced
 from ..parameters import Parametrised, gathered
 from .trace import SymArray
 
@@ -246,8 +246,8 @@ def _full(result: Any, shape: tuple[int, ...]) -> Array:
 
 
 def _as_array(value: Any) -> Array:
-    """Return an array; a traced one as it is, so that compiled derivatives can be proved."""
-    return value if is_traced(value) else np.asarray(value)
+    """Return an array; a traced or recorded one as it is, so that derivatives can be, too."""
+    return value if is_traced(value) or is_recorded(value) else np.asarray(value)
 
 
 def score_of(base: Any, z: Array) -> Array:
@@ -272,7 +272,7 @@ def score_of(base: Any, z: Array) -> Array:
             f"base: {type(base).__name__}.log_prob can't be read as a formula ({error}); write it "
             "with NumPy functions, or give the class a method score(z) that returns d log p/dz"
         ) from error
-    z = np.asarray(z)
+    z = _as_array(z)
     compiled = _compiled_score(log_prob, tuple(symbols.cells.flat))
     with np.errstate(over="ignore"):
         parts = compiled(*np.moveaxis(z, -1, 0)) if vectors else compiled(z)
