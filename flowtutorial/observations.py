@@ -163,9 +163,7 @@ def added(a: tuple[Any, ...], b: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple(u + v for u, v in zip(a, b, strict=True))
 
 
-def blocks_of(
-    x: Array, context: Array | None, first: int = 0, rows: int = 0
-) -> Iterator[Block]:
+def blocks_of(x: Array, context: Array | None, first: int = 0, rows: int = 0) -> Iterator[Block]:
     """Yield the blocks of an array of NumPy, in double precision, in the size of the cache."""
     rows = rows or (BLOCK if x.ndim == 1 else ROWS)
     for start in range(0, len(x), rows):

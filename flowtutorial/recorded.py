@@ -135,7 +135,8 @@ class Recorded(np.lib.mixins.NDArrayOperatorsMixin):
     def __init__(
         self, tape: Tape, place: Place | None, sample: Any, varies: bool | None = None
     ) -> None:
-        self.tape, self.place, self.sample = tape, place, sample
+        self.tape, self.sample = tape, sample
+        self.place: Any = place
         self.varies = place is not None if varies is None else varies
         self.dtype, self.shape, self.ndim = sample.dtype, np.shape(sample), np.ndim(sample)
 
@@ -193,6 +194,7 @@ def _one(value: Any) -> Any:
 
 
 def refuse() -> NoReturn:
+    """Say that code can't be recorded."""
     raise TypeError("a function of the whole array, not of each element")
 
 
@@ -278,7 +280,8 @@ def homes_of(steps: list[Step], dtype: Any) -> tuple[dict[int, int], list[Any]]:
 
 def block_of(dtypes: list[Any]) -> int:
     """Return how many values at once keep all buffers in the processor's cache."""
-    return min(BLOCK, _BYTES // sum(each.itemsize for each in dtypes[1:]))
+    together: int = sum(np.dtype(each).itemsize for each in dtypes[1:])
+    return min(BLOCK, _BYTES // max(1, together))
 
 
 class Program:
@@ -334,7 +337,10 @@ class Program:
 
 
 def order_of(tape: Tape, places: list[Place]) -> list[Place]:
-    """Return the calls that lead to some places, each as late as may be: so buffers are free early."""
+    """Return the calls that lead to some places.
+
+    Each is as late as may be, so that buffers are free early.
+    """
     order, seen = list[Place](), {0}
     stack = places[::-1]
     while stack:

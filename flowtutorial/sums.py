@@ -21,16 +21,17 @@ if TYPE_CHECKING:
     from .flow import Flow
 
 DOUBLE = np.dtype(np.float64)
-SIGNS = {np.add: "+", np.subtract: "-", np.multiply: "*", np.divide: "/"}
+SIGNS: dict[Any, str] = {np.add: "+", np.subtract: "-", np.multiply: "*", np.divide: "/"}
 
 
 def sums_for(flow: Flow) -> Sums | None:
     """Return the sums that the likelihood of `flow` needs, at any parameters.
 
-    None if the flow is about vectors, has a bounded support or array parameters, or if its code
-    does something else than to call elementwise functions.
+    None if the flow is about vectors, has no parameters or arrays of them, or a bounded support, or
+    if its code does something else than to call elementwise functions.
     """
-    if flow.event_ndim or any(np.ndim(value) for _, value in leaves(flow.bijection)):
+    values = [value for _, value in leaves(flow.bijection)]
+    if flow.event_ndim or not values or any(map(np.ndim, values)):
         return None
     tape = Tape()
     try:
@@ -220,9 +221,13 @@ class Reading:
         for place in before:
             function, read, _ = tape.calls[place - 1]
             sign = SIGNS.get(function)
-            call = f" {sign} ".join(map(text, read)) if sign else f"{text(function)}({several(read)})"
+            call = (
+                f" {sign} ".join(map(text, read)) if sign else f"{text(function)}({several(read)})"
+            )
             lines.append(f"    n{place} = {call}")
-        used = sorted({part for step in steps for part in step.places() if not tape.at(part).varies})
+        used = sorted(
+            {part for step in steps for part in step.places() if not tape.at(part).varies}
+        )
         lines.append(f"    return ({several(used)}), ({several(weights)})")
         buffers = "".join(f"b{number}, " for number in range(len(self.dtypes)))
         lines.append(f"def block({buffers}numbers):")
@@ -233,7 +238,8 @@ class Reading:
                 sums += f"s{number}, "
                 lines.append(f"    s{number} = {text(step.function)}({several(step.read)})")
             else:
-                lines.append(f"    {text(step.function)}({several([*step.read, step.place])})")
+                call = f"{text(step.function)}({several(step.read)}out={text(step.place)})"
+                lines.append(f"    {call}")
         self.source = "\n".join([*lines, f"    return {sums}len(b0)"])
         exec(self.source, names)
         self.numbers, self.block = names["numbers"], names["block"]
@@ -249,7 +255,9 @@ class Reading:
         return found
 
 
-def _in_order(tape: Tape, weights: list[Any], reductions: list[Any]) -> tuple[list[Place], list[Step]]:
+def _in_order(
+    tape: Tape, weights: list[Any], reductions: list[Any]
+) -> tuple[list[Place], list[Step]]:
     """Return the calls that lead to numbers, and the steps on arrays with what is summed."""
     before, steps, known = list[Place](), list[Step](), {each.place for each in tape.numbers}
 
@@ -273,7 +281,8 @@ class _Places:
     """Arrays and numbers of a reading, filled in for one flow after the other."""
 
     def __init__(self, reading: Reading) -> None:
-        self.reading, self.flow, self.matrix = reading, None, np.zeros(reading.shape)
+        self.reading, self.matrix = reading, np.zeros(reading.shape)
+        self.flow: Flow | None = None
         self.views = self.buffers = [np.empty(0, dtype) for dtype in reading.dtypes[1:]]
         self.size = 0
 

@@ -1,0 +1,203 @@
+"""Sums that are printed as code are those of the code that they were read from."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import threading
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+from cases import CASES
+
+from flowtutorial import (
+    Affine,
+    Bijection,
+    Chain,
+    Exp,
+    Flow,
+    Logistic,
+    RationalQuadraticSpline,
+    Shift,
+    SinhArcsinh,
+    StandardNormal,
+    Uniform,
+    fit,
+    gradient_ascent,
+    realnvp,
+)
+from flowtutorial.likelihood import _moments
+from flowtutorial.observations import observe
+from flowtutorial.sums import sums_for
+
+READ = {
+    "shift", "affine", "affine-small", "leaky-relu", "leaky-relu-steep", "sinh-arcsinh",
+    "sinh-arcsinh-light", "chain", "inverse", "inverse-chain",
+}  # fmt: skip
+
+
+def plain(flow: Flow) -> Flow:
+    """Return the flow, of which the code runs as it stands."""
+    made = Flow(flow.base, flow.bijection)
+    vars(made)["sums"] = None
+    return made
+
+
+@pytest.mark.parametrize("base", [StandardNormal(), Logistic()])
+@pytest.mark.parametrize("name", sorted(READ))
+def test_sums_are_those_of_the_code(name: str, base: Any) -> None:
+    start = Flow(base, CASES[name])
+    assert start.sums is not None
+    rng = np.random.default_rng(0)
+    x = start.sample(40_000, rng)
+    for n in (1, 7, 40_000, 16_384):
+        moved = start.moved_to(start.params + 0.3 * rng.normal(size=start.params.size))
+        assert moved.sums is start.sums
+        data = observe(moved, x[:n])
+        found, expected = _moments(moved, data), _moments(plain(moved), data)
+        for a, b in zip(found[:4], expected[:4], strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-11, atol=1e-12)
+        value, slope = moved._log_prob_and_slope(x[:n])
+        np.testing.assert_allclose(
+            moved.sums.slope(x[:n], moved), [value, *slope], rtol=1e-11, atol=1e-10 * n
+        )
+        assert (found.narrow.peak[0] <= 0.0) == (expected.narrow.peak[0] <= 0.0)
+        assert found.narrow.peak[0] == pytest.approx(expected.narrow.peak[0], rel=1e-12)
+
+
+@pytest.mark.parametrize("name", sorted(set(CASES) - READ))
+def test_other_flows_run_their_code(name: str) -> None:
+    bijection = CASES[name]
+    low, high = bijection.domain
+    if (low, high) == (-np.inf, np.inf):
+        assert sums_for(Flow(StandardNormal(), bijection)) is None
+
+
+def test_an_affine_flow_is_read_as_three_sums() -> None:
+    sums = sums_for(Flow(StandardNormal(), Affine(1.0, 0.5)))
+    assert sums is not None
+    assert sorted(f.__name__ for f, _ in sums._slope.reductions) == ["dot", "reduce"]
+    assert sums._slope.shape == (3, 3)  # the third is how many data there are
+
+
+def test_no_digits_are_lost_far_from_zero() -> None:
+    """The sum of x - shift would have few digits if it were a difference of sums."""
+    x = 1e10 + np.arange(-2.0, 3.0)
+    flow = Flow(StandardNormal(), Chain((Shift(0.0), Shift(1e10 + 0.25)))).moved_to(
+        np.array([0.0, 1e10 + 0.25])
+    )
+    assert flow.sums is not None
+    assert flow.sums.slope(x, flow)[1] == -1.25
+
+
+def test_only_flows_of_numbers_on_the_whole_line_are_read() -> None:
+    assert sums_for(realnvp(2, layers=1, rng=0)) is None
+    assert sums_for(Flow(Uniform(), Affine(0.0, 0.0))) is not None  # of constants
+    assert sums_for(Flow(StandardNormal(), Exp())) is None
+    assert sums_for(Flow(StandardNormal(), RationalQuadraticSpline.init(3))) is None
+
+
+@dataclass(frozen=True, eq=False)
+class Branching(Bijection):
+    """Reads the value of a parameter: the steps depend on it."""
+
+    shift: float
+
+    def forward_and_log_det(self, z: Any) -> tuple[Any, Any]:
+        """Shift to the right."""
+        return z + (self.shift if self.shift > 0.0 else 0.0), np.zeros_like(z)
+
+    def inverse_and_log_det(self, x: Any) -> tuple[Any, Any]:
+        """Shift back."""
+        return x - (self.shift if self.shift > 0.0 else 0.0), np.zeros_like(x)
+
+
+def test_code_that_looks_at_a_parameter_is_not_read() -> None:
+    assert sums_for(Flow(StandardNormal(), Branching(1.0))) is None
+
+
+@dataclass(frozen=True, eq=False)
+class Cubed(Bijection):
+    """A bijection of a reader's own: `x = z + c z³`, solved by formula, with `c` positive."""
+
+    log_c: float
+
+    def forward_and_log_det(self, z: Any) -> tuple[Any, Any]:
+        """Return the cubic."""
+        c = np.exp(self.log_c)
+        return z + c * z * z * z, np.log1p(3.0 * c * z * z)
+
+    def inverse_and_log_det(self, x: Any) -> tuple[Any, Any]:
+        """Return the solution of Cardano."""
+        c = np.exp(self.log_c)
+        p, q = 1.0 / (3.0 * c), x / (2.0 * c)
+        root = np.sqrt(q * q + p * p * p)
+        t = np.sign(q) * (root + np.abs(q)) ** (1.0 / 3.0)
+        z = t - p / t
+        return z, -np.log1p(3.0 * c * z * z)
+
+
+def test_a_readers_own_bijection_is_read() -> None:
+    flow = Flow(StandardNormal(), Cubed(-1.0)).moved_to(np.array([-0.5]))
+    x = np.random.default_rng(0).normal(size=1000) * 2.0
+    assert flow.sums is not None
+    value, slope = flow._log_prob_and_slope(x)
+    np.testing.assert_allclose(flow.sums.slope(x, flow), [value, *slope], rtol=1e-11)
+
+
+def test_an_ascent_and_a_fit_end_where_the_code_leads() -> None:
+    x = 1.0 + 2.0 * np.random.default_rng(3).normal(size=5000)
+    start = Flow(StandardNormal(), Affine(0.0, 0.0))
+    ascent = gradient_ascent(start, x, 0.5, 300)
+    expected = [x.mean(), np.log(x.std())]
+    np.testing.assert_allclose(ascent.params[-1], expected, atol=1e-8)
+    found = fit(start, x)
+    np.testing.assert_allclose(found.params, expected, atol=1e-9)
+    # by hand: θ + γ mean(score), with the scores z/s and z² - 1
+    mu, log_s = ascent.params[3]
+    z = (x - mu) / np.exp(log_s)
+    step = 0.5 * np.array([np.mean(z) / np.exp(log_s), np.mean(z * z - 1.0)])
+    np.testing.assert_allclose(ascent.params[4], ascent.params[3] + step, rtol=1e-12)
+
+
+def test_numbers_that_overflow_before_a_sum_are_left_to_the_code() -> None:
+    x = np.array([1e160, -1e160, 2e160])
+    start = Flow(StandardNormal(), Affine(0.0, np.log(1e160)))
+    assert gradient_ascent(start, x, 1e-3, 2).log_likelihood == pytest.approx(
+        [plain(start).log_prob(x).mean()] * 3, rel=0.1
+    )
+
+
+def test_threads_do_not_share_places() -> None:
+    start = Flow(StandardNormal(), SinhArcsinh(0.2, 0.1))
+    start = start.moved_to(start.params)
+    xs = [np.random.default_rng(i).normal(size=30_000) for i in range(4)]
+    sums = start.sums
+    assert sums is not None
+    expected = [sums.slope(x, start) for x in xs]
+    found: list[Any] = [None] * 4
+
+    def work(i: int) -> None:
+        for _ in range(20):
+            found[i] = sums.slope(xs[i], start)
+            if not np.array_equal(found[i], expected[i]):
+                return
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize(
+    "copied", [copy.copy, copy.deepcopy, lambda f: pickle.loads(pickle.dumps(f))]
+)
+def test_a_copy_prints_its_own(copied: Any) -> None:
+    flow = Flow(StandardNormal(), Affine(1.0, 0.5)).moved_to(np.array([2.0, 0.25]))
+    made = copied(flow)
+    assert "sums" not in vars(made)
+    assert made.params.tolist() == [2.0, 0.25]
