@@ -114,11 +114,12 @@ def gradient_ascent(
     data = supported(flow, x, context)
     steps = as_count(steps, "steps")
     rate = finite_number(learning_rate, "learning_rate")
-    flow = flow.moved_to(flow.params)
-    params = np.empty((steps + 1, flow.params.size))
+    updated = flow.params
+    flow = flow.moved_to(updated)
+    params = np.empty((steps + 1, updated.size))
     log_likelihood = np.empty(steps + 1)
     for t in range(steps + 1):
-        params[t] = flow.params
+        params[t] = updated
         log_likelihood[t], gradient = mean_and_slope(flow, data)
         if t == steps:
             break
