@@ -198,7 +198,9 @@ def map_blocks(
     return out
 
 
-def map_rows(function: Callable[..., Array], x: Array, context: Array | None = None) -> Array:
+def map_rows(
+    function: Callable[..., Array], x: Array, context: Array | None = None, rows: int = ROWS
+) -> Array:
     """Apply a function of vectors to the last axis of `x`, block by block, in the type of `x`.
 
     Parameters
@@ -209,14 +211,16 @@ def map_rows(function: Callable[..., Array], x: Array, context: Array | None = N
     x : array of shape (..., D)
     context : array of shape (..., C), optional
         Its leading axes broadcast with those of `x`.
+    rows : int
+        How many vectors at once.
     """
     whole = [x] if context is None else [x, context]
     lead = np.broadcast_shapes(*(part.shape[:-1] for part in whole))
     n = int(np.prod(lead))
-    rows = [np.broadcast_to(p, (*lead, p.shape[-1])).reshape(n, p.shape[-1]) for p in whole]
-    first = np.asarray(function(*(part[:ROWS] for part in rows)), dtype=x.dtype)
+    flat = [np.broadcast_to(p, (*lead, p.shape[-1])).reshape(n, p.shape[-1]) for p in whole]
+    first = np.asarray(function(*(part[:rows] for part in flat)), dtype=x.dtype)
     out = np.empty((n, *first.shape[1:]), dtype=x.dtype)
-    out[:ROWS] = first
-    for start in range(ROWS, n, ROWS):
-        out[start : start + ROWS] = function(*(part[start : start + ROWS] for part in rows))
+    out[:rows] = first
+    for start in range(rows, n, rows):
+        out[start : start + rows] = function(*(part[start : start + rows] for part in flat))
     return out.reshape((*lead, *first.shape[1:]))[()]

@@ -17,6 +17,7 @@ import numpy as np
 from .bijection import Bijection, Interval, image
 from .blocks import (
     BLOCK,
+    ROWS,
     Array,
     as_count,
     as_generator,
@@ -31,6 +32,7 @@ from .blocks import (
 from .distributions import Distribution
 from .observations import Block, observe
 from .parameters import are_numbers
+from .pieces import MANY, in_pieces
 from .recorded import for_many
 from .sums import Sums, sums_for
 
@@ -171,9 +173,17 @@ class Flow:
         if not self.event_ndim:
             return self._log_prob_of_numbers(x)
         if context is None:
-            return map_rows(self._log_prob, x)
+            flow, rows = self._for_many(x.size // max(1, x.shape[-1]))
+            return map_rows(flow._log_prob, x, rows=rows)
         _check_broadcast(x, context)
         return map_rows(lambda rows, given: self._given(given)._log_prob(rows), x, context)
+
+    def _for_many(self, n: int) -> tuple[Self, int]:
+        """Return the flow as it is quickest for `n` vectors, and how many of them at once."""
+        bijection = in_pieces(self.bijection) if n >= MANY else self.bijection
+        if bijection is self.bijection:
+            return self, ROWS
+        return self.around(bijection), 8 * ROWS
 
     def _log_prob_of_numbers(self, x: Array) -> Array:
         low, high = self.bijection.codomain
@@ -261,7 +271,8 @@ class Flow:
         z = as_real(self.base.sample(int(np.prod(lead)), rng), "base.sample")
         z = z.reshape(*lead, z.shape[-1])
         if context is None:
-            return map_rows(lambda z: self.bijection.forward_and_log_det(z)[0], z)
+            flow, rows = self._for_many(n)
+            return map_rows(lambda z: flow.bijection.forward_and_log_det(z)[0], z, rows=rows)
         return map_rows(
             lambda z, given: self.bijection.given(given).forward_and_log_det(z)[0], z, context
         )
