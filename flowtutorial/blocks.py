@@ -7,9 +7,12 @@ result has, and how a long array is cut into blocks that stay in the processor's
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
+
+from .threads import one_thread
 
 Array = Any  # an ndarray of floats, or another array type that answers NumPy's ufuncs
 
@@ -218,9 +221,10 @@ def map_rows(
     lead = np.broadcast_shapes(*(part.shape[:-1] for part in whole))
     n = int(np.prod(lead))
     flat = [np.broadcast_to(p, (*lead, p.shape[-1])).reshape(n, p.shape[-1]) for p in whole]
-    first = np.asarray(function(*(part[:rows] for part in flat)), dtype=x.dtype)
-    out = np.empty((n, *first.shape[1:]), dtype=x.dtype)
-    out[:rows] = first
-    for start in range(rows, n, rows):
-        out[start : start + rows] = function(*(part[start : start + rows] for part in flat))
+    with one_thread() if n > rows else nullcontext():
+        first = np.asarray(function(*(part[:rows] for part in flat)), dtype=x.dtype)
+        out = np.empty((n, *first.shape[1:]), dtype=x.dtype)
+        out[:rows] = first
+        for start in range(rows, n, rows):
+            out[start : start + rows] = function(*(part[start : start + rows] for part in flat))
     return out.reshape((*lead, *first.shape[1:]))[()]

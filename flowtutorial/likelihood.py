@@ -19,6 +19,7 @@ from .flow import Flow, sums_of
 from .kinks import AT_A_KINK, STUCK, climb_over_kinks
 from .observations import Block, Observations, observe
 from .spline import outer_products
+from .threads import in_one_thread
 
 if TYPE_CHECKING:
     from .training import Training
@@ -73,6 +74,7 @@ class DivergenceError(ValueError):
         return type(self), (str(self), self.trace)
 
 
+@in_one_thread
 def gradient_ascent(
     flow: Flow, x: Array, learning_rate: float, steps: int, context: Array | None = None
 ) -> Ascent:
@@ -299,6 +301,7 @@ def fit(
     return found
 
 
+@in_one_thread
 def newton(
     flow: Flow,
     x: Array,

@@ -23,6 +23,7 @@ from .likelihood import (
     supported,
 )
 from .observations import Block, Observations, as_double
+from .threads import in_one_thread
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +72,7 @@ class Training:
         ])  # fmt: skip
 
 
+@in_one_thread
 def train(
     flow: Flow,
     x: Array,

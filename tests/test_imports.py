@@ -15,6 +15,7 @@ import flowtutorial
 PACKAGE = Path(flowtutorial.__file__).parent
 # Imports at the top of a module point to the left only.
 ORDER = [
+    "threads",
     "blocks",
     "recorded",
     "parameters",
@@ -26,10 +27,12 @@ ORDER = [
     "linear",
     "planar",
     "conditioner",
+    "pieces",
     "coupling",
     "autoregressive",
     "distributions",
     "observations",
+    "sums",
     "flow",
     "architectures",
     "storage",
@@ -107,6 +110,7 @@ def test_importing_the_package_loads_none_of_its_modules_yet() -> None:
         "flowtutorial.bijection",
         "flowtutorial.blocks",
         "flowtutorial.parameters",
+        "flowtutorial.threads",
     }
 
 
