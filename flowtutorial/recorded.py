@@ -9,6 +9,7 @@ and results go to places that are used again, where plain code asks for new memo
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
@@ -284,55 +285,72 @@ def block_of(dtypes: list[Any]) -> int:
     return min(BLOCK, _BYTES // max(1, together))
 
 
+class Names(dict[str, Any]):
+    """What printed code calls by a name."""
+
+    def of(self, thing: Any) -> str:
+        """Return a new name for a thing."""
+        name = f"k{len(self)}"
+        self[name] = thing
+        return name
+
+    def run(self, lines: list[str]) -> None:
+        """Run lines of code, which may define more names."""
+        exec(_compiled("\n".join(lines)), self)
+
+
+@lru_cache
+def _compiled(source: str) -> Any:
+    """Return code that is ready to run: the same steps come again with other numbers."""
+    return compile(source, "<steps>", "exec")
+
+
+class Buffers:
+    """Arrays of some types, all of the length that is asked for."""
+
+    def __init__(self, dtypes: list[Any]) -> None:
+        self.views = self.whole = [np.empty(0, dtype) for dtype in dtypes]
+        self.length = self.most = 0
+
+    def of_length(self, length: int) -> list[Array]:
+        """Return the arrays; what they hold is lost."""
+        if length > self.most:
+            self.whole, self.most = [np.empty(length, each.dtype) for each in self.whole], length
+        if length != self.length:
+            self.views, self.length = [each[:length] for each in self.whole], length
+        return self.views
+
+
 class Program:
-    """The steps to a recorded result, in buffers that are used again as soon as they are free."""
+    """The steps to a recorded result, printed as code with buffers that are used again."""
 
     def __init__(self, tape: Tape, result: Recorded, dtype: np.dtype) -> None:
         order = order_of(tape, [result.place])
-        home, self.dtypes = homes_of([tape.step(place) for place in order], dtype)
-        self.steps: list[tuple[Function, list[Any], int, Ignored]] = []
+        home, dtypes = homes_of([tape.step(place) for place in order], dtype)
+        self.block = block_of(dtypes)
+        self.own, self.dtype = home[result.place] - 1, result.dtype
+        names, inside = Names(), None
+        lines = [f"def steps({', '.join(f'b{i}' for i in range(len(dtypes)))}, out):"]
         for place in order:
-            function, read, ignored = tape.calls[place - 1]
-            read = [Place(home[part]) if type(part) is Place else part for part in read]
-            self.steps.append((function, read, home[place], ignored))
-        self.block = block_of(self.dtypes)
-        self.buffers = [np.empty(0, each) for each in self.dtypes]
-        self._bind(0)
-
-    def _bind(self, length: int) -> None:
-        """Put the buffers, as far as they are needed, among the arguments of the steps."""
-        self.length = length
-        if length > len(self.buffers[-1]):
-            self.buffers[1:] = [np.empty(length, each) for each in self.dtypes[1:]]
-        places = [buffer[:length] for buffer in self.buffers]
-        self.groups: list[tuple[dict[str, Any], list[list[Any]]]] = []
-        self.reading: list[tuple[list[Any], int]] = []  # where the data stand among the arguments
-        for function, read, home, ignored in self.steps:
-            arguments = [places[part] if type(part) is Place else part for part in read]
-            self.reading += [
-                (arguments, i) for i, part in enumerate(arguments) if part is places[0]
-            ]
-            inside = {kind: how for kind, how in ignored if how != "call"}  # of the function's own
-            if not self.groups or self.groups[-1][0] != inside:
-                self.groups.append((inside, []))
-            self.groups[-1][1].append([function, arguments, places[home]])
-        self.own = places[self.steps[-1][2]]
+            function, read, noted = tape.calls[place - 1]
+            ignored = {kind: how for kind, how in noted if how != "call"}  # the function's own
+            if ignored != inside:
+                lines.append(f"    with {names.of(np.errstate)}(**{names.of(ignored)}):")
+                inside = ignored
+            parts = [f"b{home[p]}" if type(p) is Place else names.of(p) for p in read]
+            out = "out" if place == result.place else f"b{home[place]}"
+            lines.append(f"        {names.of(function)}({', '.join(parts)}, out={out})")
+        names.run(lines)
+        self.steps, self.buffers = names["steps"], Buffers(dtypes[1:])
 
     def __call__(self, x: Array, out: Array | None = None) -> Array:
         """Return the result for `x`, of one axis, in `out` if that has the type.
 
         Otherwise it is in a buffer, and the next call writes over it.
         """
-        if len(x) != self.length:
-            self._bind(len(x))
-        for arguments, index in self.reading:
-            arguments[index] = x
-        result = self.own if out is None or out.dtype != self.own.dtype else out
-        self.groups[-1][1][-1][2] = result
-        for ignored, steps in self.groups:
-            with np.errstate(**ignored):
-                for function, arguments, place in steps:
-                    function(*arguments, out=place)
+        places = self.buffers.of_length(len(x))
+        result = places[self.own] if out is None or out.dtype != self.dtype else out
+        self.steps(x, *places, result)
         return result
 
 

@@ -15,7 +15,17 @@ import numpy as np
 
 from .blocks import Array
 from .parameters import leaves, refilled
-from .recorded import Place, Recorded, Step, Tape, block_of, homes_of, order_of
+from .recorded import (
+    Buffers,
+    Names,
+    Place,
+    Recorded,
+    Step,
+    Tape,
+    block_of,
+    homes_of,
+    order_of,
+)
 
 if TYPE_CHECKING:
     from .flow import Flow
@@ -205,14 +215,13 @@ class Reading:
         before, steps = _in_order(tape, weights, list(self.reductions))
         home, self.dtypes = homes_of(steps, DOUBLE)
         self.length = block_of(self.dtypes)
-        names: dict[str, Any] = {}
+        names = Names()
 
         def text(part: Any) -> str:
             part = part.place if isinstance(part, Recorded) else part
             if type(part) is Place:
                 return f"b{home[part]}" if tape.at(part).varies else f"n{part}"
-            names[f"k{len(names)}"] = part
-            return f"k{len(names) - 1}"
+            return names.of(part)
 
         def several(parts: Iterable[Any]) -> str:
             return "".join(f"{text(part)}, " for part in parts)
@@ -240,8 +249,7 @@ class Reading:
             else:
                 call = f"{text(step.function)}({several(step.read)}out={text(step.place)})"
                 lines.append(f"    {call}")
-        self.source = "\n".join([*lines, f"    return {sums}len(b0)"])
-        exec(self.source, names)
+        names.run([*lines, f"    return {sums}len(b0)"])
         self.numbers, self.block = names["numbers"], names["block"]
 
     def __call__(self, x: Array, flow: Flow) -> tuple[Array, float]:
@@ -283,8 +291,7 @@ class _Places:
     def __init__(self, reading: Reading) -> None:
         self.reading, self.matrix = reading, np.zeros(reading.shape)
         self.flow: Flow | None = None
-        self.views = self.buffers = [np.empty(0, dtype) for dtype in reading.dtypes[1:]]
-        self.size = 0
+        self.buffers = Buffers(reading.dtypes[1:])
 
     def read(self, x: Array, flow: Flow) -> tuple[Array, float]:
         """Return the sums, block by block."""
@@ -297,16 +304,10 @@ class _Places:
         parts = []
         for start in range(0, len(x), reading.length):
             part = x[start : start + reading.length]
-            if len(part) != self.size:
-                self._resize(len(part))
-            parts.append(reading.block(part, *self.views, self.numbers))
+            buffers = self.buffers.of_length(len(part))
+            parts.append(reading.block(part, *buffers, self.numbers))
         sums, largest = np.array(parts), np.nan
         if reading.has_largest:
             largest = sums[:, 0].max() + self.above
             sums[:, 0] = 0.0
         return self.matrix @ sums.sum(axis=0), float(largest)
-
-    def _resize(self, size: int) -> None:
-        if size > max(map(len, self.buffers), default=0):
-            self.buffers = [np.empty(size, dtype) for dtype in self.reading.dtypes[1:]]
-        self.views, self.size = [buffer[:size] for buffer in self.buffers], size
