@@ -58,8 +58,8 @@ class Scalar:
 class Ours:
     """`flowtutorial.realnvp`, with the steps that `flowtutorial.training.train` takes.
 
-    `fit` can't be asked for one step, nor to stop at a goal; so `step` repeats the three lines of
-    its loop. This is the only place here that looks behind the package's public names.
+    `fit` can't be asked for one step, nor to stop at a goal; so `step` repeats the lines of its
+    loop. This is the only place here that looks behind the package's public names.
     """
 
     def __init__(self, start: Networks | None) -> None:
@@ -80,9 +80,11 @@ class Ours:
         """Take one step."""
         from flowtutorial.likelihood import mean_and_slope
         from flowtutorial.observations import Observations
+        from flowtutorial.threads import one_thread
 
         flow, batch = self.flow.moved_to(self.adam.params), Observations(self.data[rows], None)
-        self.adam.climb(mean_and_slope(flow, batch)[1], self.rate)
+        with one_thread():
+            self.adam.climb(mean_and_slope(flow, batch)[1], self.rate)
 
     def arrange(self, x: np.ndarray) -> np.ndarray:
         """Return `x`."""
