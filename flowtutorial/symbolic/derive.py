@@ -402,11 +402,14 @@ class _Printer(NumPyPrinter):  # type: ignore[misc]
         return f"{self._module_format('scipy.special.ndtri')}({self._print(expr.args[0])})"
 
     def _print_Pow(self, expr: sp.Pow, rational: bool = False) -> str:
-        """Print small whole powers as products: `numpy.power` takes ten times as long."""
+        """Print small powers as products and roots: `numpy.power` takes ten times as long."""
         base, exponent = expr.args
-        if exponent.is_Integer and 1 < abs(exponent) <= 4:
-            factor = self.parenthesize(base, PRECEDENCE["Pow"])
-            product = "*".join([factor] * abs(int(exponent)))
+        if (2 * exponent).is_Integer and abs(exponent) <= 4 and exponent != 1:
+            whole, half = divmod(abs(exponent), 1)
+            factors = [self.parenthesize(base, PRECEDENCE["Pow"])] * int(whole)
+            if half:
+                factors.append(f"{self._module_format('numpy.sqrt')}({self._print(base)})")
+            product = "*".join(factors)
             return f"({product})" if exponent > 0 else f"(1.0/({product}))"
         printed: str = super()._print_Pow(expr, rational)
         return printed
