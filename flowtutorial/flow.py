@@ -411,15 +411,16 @@ class Flow:
             )
         return None if context is None else np.broadcast_to(context, (n, context.shape[-1]))
 
-    def formula_and_score(self, x: Array, summed: bool) -> tuple[Array, list[Array]]:
+    def formula_and_score(self, x: Array, summed: bool | None) -> tuple[Array, list[Array]]:
         """Return `log p(x; θ)` inside the support and its derivatives by the trained fields."""
         from .symbolic.derive import score_of
 
         z, log_det, pullback = self.bijection.inverse_and_pullback(x)
-        _, score = pullback(score_of(self.base, z), summed)
+        # None leaves the scores of a spline in their bins
+        _, score = pullback(score_of(self.base, z), summed)  # type: ignore[arg-type]
         return self.base.log_prob(z) + log_det, score
 
-    def _pulled(self, x: Array, summed: bool) -> tuple[Array, list[Array]]:
+    def _pulled(self, x: Array, summed: bool | None) -> tuple[Array, list[Array]]:
         low, high = self.bijection.codomain
         all_inside = np.all(low < x.min(initial=np.inf)) and np.all(x.max(initial=-np.inf) < high)
         inside = True if all_inside else (x > low) & (x < high)
@@ -499,9 +500,9 @@ def sums_of(block: Block, flow: Flow) -> tuple[float, Array]:
     with np.errstate(all="ignore"):  # callers check for finite results
         sums = flow.sums_of_many(len(block.x))
         if sums is not None:
-            found = sums.slope(block.x, flow)
-            if np.isfinite(found).all():  # or the code has a say: numbers before sums overflow
-                return float(found[0]), found[1:]
+            value, slope = sums.slope(block.x, flow)
+            if np.isfinite(value) and np.isfinite(slope).all():
+                return value, slope  # or the code has a say: numbers before sums may overflow
         return flow._given(block.context)._log_prob_and_slope(block.x)
 
 

@@ -634,13 +634,11 @@ def _moments_of(block: Block, flow: Flow, spacing: Array) -> tuple[float, Array,
     with np.errstate(all="ignore"):  # callers check for finite results
         sums = flow.sums_of_many(len(block.x))
         if sums is not None:
-            found, largest = sums.moments(block.x, flow)
-            most, k = float(largest + np.log(2.0 * spacing)), flow.params.size
-            if np.isfinite(found).all() and most <= 0.0:
-                outer = np.vstack([found[1 + k :].reshape(k, k), found[1 : 1 + k]])
-                return float(found[0]), outer, Narrow(0.0, (most, block.first, block.x[0]))
-        # None leaves the scores of a spline in their bins
-        log_prob, score = flow._given(block.context)._pulled(block.x, summed=None)  # type: ignore[arg-type]
+            value, outer, largest = sums.moments(block.x, flow)
+            most = float(largest + np.log(2.0 * spacing))
+            if np.isfinite(value) and np.isfinite(outer).all() and most <= 0.0:
+                return value, outer, Narrow(0.0, (most, block.first, block.x[0]))
+        log_prob, score = flow._given(block.context)._pulled(block.x, summed=None)
         narrow = _narrow(block, flow, log_prob, spacing)
         return float(log_prob.sum()), outer_products(score, len(log_prob)), narrow
 

@@ -8,8 +8,9 @@ and results go to places that are used again, where plain code asks for new memo
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
-from functools import lru_cache
+from operator import getitem
 from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
@@ -23,7 +24,7 @@ _BITS = {np.dtype(np.float64): np.int64, np.dtype(np.float32): np.int32}
 _NUMBER = bool | int | float | np.generic
 _FEW = 64  # comparisons, up to which they are faster than a search in a table
 _MANY = 1 << 16  # values: reading the code takes as long as running it on some 20 000
-_BYTES = 5 << 17  # of all buffers together, so that they stay in the processor's cache
+_BYTES = 3 << 18  # of all buffers together, so that they stay in the processor's cache
 
 
 def for_many(
@@ -71,9 +72,9 @@ class Tape:
         """Return what stands for the data."""
         return Recorded(self, Place(0), np.ones(1, dtype))
 
-    def number(self, value: float) -> Recorded:
-        """Return what stands for a number, now `value`, that is to be filled in."""
-        made = Recorded(self, Place(len(self.calls) + 1), np.float64(value), varies=False)
+    def number(self, value: Any) -> Recorded:
+        """Return what stands for a number or an array, now `value`, that is to be filled in."""
+        made = Recorded(self, Place(len(self.calls) + 1), np.asarray(value)[()], varies=False)
         self.calls.append((refuse, [], ()))
         self.results.append(made)
         self.numbers.append(made)
@@ -81,14 +82,15 @@ class Tape:
 
     def call(self, function: Function, *arguments: Any) -> Recorded:
         """Note a call, or find it among those before, and return its result."""
-        samples, read, keys, constant, varies = [], [], [], True, False
+        of_data = any(map(varies, arguments))
+        samples, read, keys, constant = [], [], [], True
         for argument in arguments:
             sample = part = argument
             if type(argument) is Recorded:
                 sample, part = argument.sample, argument.place
                 constant &= part is None
-                varies |= argument.varies
-                part = np.ravel(sample)[0] if part is None else part
+                if part is None:
+                    part = np.ravel(sample)[0] if of_data else sample
             samples.append(sample)
             read.append(part)
             keys.append(part if type(part) is Place else _key(part))
@@ -100,10 +102,22 @@ class Tape:
         result = self.known.get(key)
         if result is None:
             place = Place(len(self.calls) + 1)
-            result = self.known[key] = Recorded(self, place, sample, varies)
+            result = self.known[key] = Recorded(self, place, sample, of_data)
             self.calls.append((function, read, ignored))
             self.results.append(result)
         return result
+
+    def call_on_numbers(self, function: Function, args: Any, kwargs: Any) -> Recorded:
+        """Note a call of any kind, which has nothing to do with the data."""
+        listed = isinstance(args[0], tuple | list)  # as of numpy.concatenate
+        parts, rest = (args[0], args[1:]) if listed else (args, ())
+        if any(map(varies, parts)) or any(
+            isinstance(v, Recorded) for v in (*rest, *kwargs.values())
+        ):
+            refuse()
+        if listed:
+            return self.call(lambda *parts: function(parts, *rest, **kwargs), *parts)
+        return self.call(functools.partial(function, **kwargs) if kwargs else function, *parts)
 
     def at(self, place: int) -> Recorded:
         """Return what stands at a place."""
@@ -128,7 +142,7 @@ class Recorded(np.lib.mixins.NDArrayOperatorsMixin):
     """An array that notes what is done with it; of `place` None if it does not depend on the data.
 
     `sample` has one element, of the type that the array will have. What depends on numbers to be
-    filled in has a place, too, and does not vary.
+    filled in has a place, too, and does not vary; of these, any function may be called.
     """
 
     is_recorded = True
@@ -142,6 +156,9 @@ class Recorded(np.lib.mixins.NDArrayOperatorsMixin):
         self.dtype, self.shape, self.ndim = sample.dtype, np.shape(sample), np.ndim(sample)
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        if not any(map(varies, inputs)):
+            given = ufunc if method == "__call__" else getattr(ufunc, method)
+            return self.tape.call_on_numbers(given, inputs, kwargs)
         if method != "__call__" or kwargs or ufunc.nout != 1:
             refuse()
         return self.tape.call(ufunc, *map(_one, inputs))
@@ -149,15 +166,15 @@ class Recorded(np.lib.mixins.NDArrayOperatorsMixin):
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
         if func in (np.zeros_like, np.ones_like) and len(args) == 1 and not kwargs:
             return Recorded(self.tape, None, func(self.sample))
-        if func is np.where and len(args) == 3:
-            return self._where(*map(_one, args))
         if func is np.shape or func is np.ndim:
             return self.shape if func is np.shape else self.ndim
+        if func is np.where and len(args) == 3 and any(map(varies, args)):
+            return self._where(*map(_one, args))
         if func is np.broadcast_to and args[1] in ((), (1,)):
             return Recorded(self.tape, self.place, func(self.sample, args[1]), self.varies)
-        if func is np.searchsorted and args[1] is self and kwargs == {"side": "right"}:
+        if func is np.searchsorted and varies(args[1]) and kwargs == {"side": "right"}:
             return self.tape.call(_search, *args)
-        return refuse()
+        return self.tape.call_on_numbers(func, args, kwargs)
 
     def _where(self, condition: Any, a: Any, b: Any) -> Recorded:
         known = np.ravel(condition.sample)[0] if isinstance(condition, Recorded) else condition
@@ -178,7 +195,9 @@ class Recorded(np.lib.mixins.NDArrayOperatorsMixin):
         return self.tape.call(_take, table, self)
 
     def __getitem__(self, index: Any) -> Recorded:
-        return self if index in ((), ...) or index == (...,) else refuse()
+        if index is ... or index == () or (type(index) is tuple and index == (...,)):
+            return self
+        return refuse() if self.varies else self.tape.call_on_numbers(getitem, (self, index), {})
 
     def __bool__(self) -> NoReturn:
         refuse()
@@ -187,9 +206,16 @@ class Recorded(np.lib.mixins.NDArrayOperatorsMixin):
         refuse()
 
 
+def varies(value: Any) -> bool:
+    """Whether a value depends on the data."""
+    return isinstance(value, Recorded) and value.varies
+
+
 def _one(value: Any) -> Any:
     """Return a recorded array, or a single number."""
-    if isinstance(value, Recorded | _NUMBER) or np.ndim(value) == 0:
+    if isinstance(value, Recorded):
+        return value if value.varies or np.size(value.sample) == 1 else refuse()
+    if isinstance(value, _NUMBER) or np.ndim(value) == 0:
         return value
     return value[0] if np.shape(value) == (1,) else refuse()
 
@@ -279,10 +305,10 @@ def homes_of(steps: list[Step], dtype: Any) -> tuple[dict[int, int], list[Any]]:
     return home, dtypes
 
 
-def block_of(dtypes: list[Any]) -> int:
+def block_of(dtypes: list[Any], whole: int = _BYTES) -> int:
     """Return how many values at once keep all buffers in the processor's cache."""
     together: int = sum(np.dtype(each).itemsize for each in dtypes[1:])
-    return min(BLOCK, _BYTES // max(1, together))
+    return min(BLOCK, whole // max(1, together))
 
 
 class Names(dict[str, Any]):
@@ -299,7 +325,7 @@ class Names(dict[str, Any]):
         exec(_compiled("\n".join(lines)), self)
 
 
-@lru_cache
+@functools.lru_cache
 def _compiled(source: str) -> Any:
     """Return code that is ready to run: the same steps come again with other numbers."""
     return compile(source, "<steps>", "exec")

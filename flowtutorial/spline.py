@@ -342,8 +342,9 @@ class RationalQuadraticSpline(Bijection):
         low, high = self.interval
         count = np.shape(raw)[-1]
         p = np.exp(log_softmax(raw))
-        before = np.concatenate([np.zeros((*np.shape(p)[:-1], 1)), np.cumsum(p, axis=-1)], axis=-1)
-        before[..., -1] = 1.0  # the last knot does not move
+        end = np.ones((*np.shape(p)[:-1], 1))
+        inner = np.cumsum(p, axis=-1)[..., :-1]
+        before = np.concatenate([0.0 * end, inner, end], axis=-1)  # the last knot does not move
         earlier = np.arange(count) < np.arange(count + 1)[:, None]
         scale = (high - low) * (1.0 - MINIMUM * count)
         jacobian: Array = scale * p[..., None, :] * (earlier - before[..., None])
@@ -378,7 +379,12 @@ class ByBin(NamedTuple):
         """Return its sum over observations, for shared knots."""
         bins = len(self.rows) - 1
         left, right = (np.bincount(self.k, part, bins) for part in (self.left, self.right))
-        total: Array = left @ self.rows[:-1] + right @ self.rows[1:]
+        return self.of_sums(left, right, self.rows)
+
+    @staticmethod
+    def of_sums(left: Array, right: Array, rows: Array) -> Array:
+        """Return the sum from those of `left` and of `right` in each bin."""
+        total: Array = left @ rows[:-1] + right @ rows[1:]
         return total
 
 
@@ -390,29 +396,52 @@ def outer_products(score: list[Any], n: int) -> Array:
     score : list
         Parts of the score: arrays of shape (n, ...), or `ByBin`.
     """
-    shared = next((p.k for p in score if isinstance(p, ByBin) and p.rows.ndim == 2), None)
+    k, columns, tables = columns_of([*score, np.ones(n)])
+    s = np.concatenate([np.reshape(column, (-1, n)) for column in columns])
+    return s @ s.T if k is None else assembled(products_by_bin(k, s, max(map(len, tables))), tables)
+
+
+def columns_of(score: list[Any]) -> tuple[Array | None, list[Array], list[Array]]:
+    """Return scores as columns times tables, bin by bin: for a `ByBin`, what is there of each end.
+
+    Returns
+    -------
+    k : array of shape (n,), or None
+        The bin of each observation, if a part is a `ByBin` of shared knots.
+    columns : list of arrays
+        Of shape (n,), or (m, n).
+    tables : list of arrays
+        For each part, of shape (bins, columns, parameters), or (1, ...) for all bins.
+    """
+    k = next((p.k for p in score if isinstance(p, ByBin) and p.rows.ndim == 2), None)
     columns, tables = [], []
-    for part in [*score, np.ones(n)]:
-        if isinstance(part, ByBin) and part.k is shared:
-            columns.append(np.stack([part.left, part.right]))
+    for part in score:
+        if isinstance(part, ByBin) and part.k is k:
+            columns += [part.left, part.right]
             tables.append(np.stack([part.rows[:-1], part.rows[1:]], axis=1))
-            continue
-        dense = part.dense() if isinstance(part, ByBin) else part
-        columns.append(np.reshape(dense, (n, -1)).T)
-        tables.append(np.eye(len(columns[-1]))[None])
-    s: Array = np.concatenate(columns)
-    if shared is None:
-        return s @ s.T
-    bins = max(map(len, tables))
-    order = np.argsort(shared.astype(np.uint16), kind="stable")
-    ends = np.cumsum(np.bincount(shared, minlength=bins))[:-1]
-    sums = np.array([part @ part.T for part in np.split(s[:, order], ends, axis=1)])
-    table = np.zeros((bins, len(s), sum(t.shape[2] for t in tables)))
+        else:
+            dense = part.dense() if isinstance(part, ByBin) else part
+            columns.append(np.reshape(dense, (len(dense), -1)).T)
+            tables.append(np.eye(len(columns[-1]))[None])
+    return k, columns, tables
+
+
+def products_by_bin(k: Array, s: Array, bins: int) -> Array:
+    """Return `Σ s sᵀ` over the observations in each bin, for `s` of shape (m, n)."""
+    order = np.argsort(k.astype(np.uint16), kind="stable")
+    ends = np.cumsum(np.bincount(k, minlength=bins))[:-1]
+    return np.array([part @ part.T for part in np.split(s[:, order], ends, axis=1)])
+
+
+def assembled(sums: Array, tables: list[Array]) -> Array:
+    """Return `Σ_bins tableᵀ sums table`, with the tables of all parts along the diagonal."""
+    whole = np.zeros((len(sums), sums.shape[1], sum(table.shape[2] for table in tables)))
     row = column = 0
-    for t in tables:
-        table[:, row : row + t.shape[1], column : column + t.shape[2]] = t
-        row, column = row + t.shape[1], column + t.shape[2]
-    total: Array = (table.transpose(0, 2, 1) @ sums @ table).sum(axis=0)
+    for table in tables:
+        rows, columns = table.shape[1:]
+        whole[:, row : row + rows, column : column + columns] = table
+        row, column = row + rows, column + columns
+    total: Array = (whole.transpose(0, 2, 1) @ sums @ whole).sum(axis=0)
     return total
 
 

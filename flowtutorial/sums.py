@@ -8,6 +8,7 @@ sums are taken apart: `Σ c u = c Σ u`, and `Σ (u v + c) = Σ u v + n c`. Of a
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -25,23 +26,27 @@ from .recorded import (
     block_of,
     homes_of,
     order_of,
+    refuse,
+    varies,
 )
+from .spline import ByBin, assembled, products_by_bin
 
 if TYPE_CHECKING:
     from .flow import Flow
 
 DOUBLE = np.dtype(np.float64)
+BYTES = 5 << 18  # of all buffers together: the steps of a gradient are many
+Reduction = tuple[Any, tuple[Place, ...]]
 SIGNS: dict[Any, str] = {np.add: "+", np.subtract: "-", np.multiply: "*", np.divide: "/"}
 
 
 def sums_for(flow: Flow) -> Sums | None:
     """Return the sums that the likelihood of `flow` needs, at any parameters.
 
-    None if the flow is about vectors, has no parameters or arrays of them, or a bounded support, or
-    if its code does something else than to call elementwise functions.
+    None if the flow is about vectors, has no parameters or a bounded support, or if its code does
+    something else than to call elementwise functions of the data.
     """
-    values = [value for _, value in leaves(flow.bijection)]
-    if flow.event_ndim or not values or any(map(np.ndim, values)):
+    if flow.event_ndim or not flow.params.size:
         return None
     tape = Tape()
     try:
@@ -49,30 +54,76 @@ def sums_for(flow: Flow) -> Sums | None:
             return None
         with np.errstate(all="call", call=lambda kind, flag: None):
             recorded = flow.around(flow.bijection.rebuild(tape.number, refilled))
-            return Sums(tape, *recorded.formula_and_score(tape.data(DOUBLE), summed=False))
+            return Sums(tape, *recorded.formula_and_score(tape.data(DOUBLE), summed=None))
     except Exception:  # the code itself, when it is called, says better what is wrong
         return None
 
 
 class Sums:
-    """Sums over blocks of numbers: of log-densities, of scores, and of products of scores."""
+    """Sums over blocks of numbers: of log-densities, of scores, and of products of scores.
+
+    Of a spline, whose score is known for each end of a bin (`ByBin`), bin by bin.
+    """
 
     def __init__(self, tape: Tape, log_prob: Any, score: list[Any]) -> None:
         self.tape, self.log_prob, self.score = tape, log_prob, score
-        self._slope = Reading(tape, [log_prob, *score])
+        self.by_bin = [part for part in score if isinstance(part, ByBin)]
+        self.single = [part for part in score if not isinstance(part, ByBin)]
+        self.rows = [part.rows for part in self.by_bin]
+        whole = list[Reduction]()
+        for part in self.by_bin:
+            add = functools.partial(np.bincount, minlength=len(part.rows.sample) - 1)
+            whole += [(add, (part.k.place, end.place)) for end in (part.left, part.right)]
+        self._slope = Reading(tape, [log_prob, *self.single], whole, self.rows)
         self._moments: Reading | None = None
 
-    def slope(self, x: Array, flow: Flow) -> Array:
-        """Return `Σ log p(x; θ)` and, behind it, its derivatives."""
-        return self._slope(x, flow)[0]
+    def slope(self, x: Array, flow: Flow) -> tuple[float, Array]:
+        """Return `Σ log p(x; θ)` and its derivatives."""
+        (value, *sums), ends, rows, _ = self._slope(x, flow)
+        if not rows:
+            return float(value), np.array(sums)
+        single, several = iter(sums), iter(zip(ends[::2], ends[1::2], rows, strict=True))
+        parts = [
+            ByBin.of_sums(*next(several)) if isinstance(part, ByBin) else [next(single)]
+            for part in self.score
+        ]
+        return float(value), np.concatenate(parts)
 
-    def moments(self, x: Array, flow: Flow) -> tuple[Array, float]:
-        """Return as well, behind these, the sums of products of scores; and the largest `log p`."""
+    def moments(self, x: Array, flow: Flow) -> tuple[float, Array, float]:
+        """Return `Σ log p`, `Σ s sᵀ` with `Σ s` below it, and the largest `log p`."""
         if self._moments is None:
-            products = [a * b for a in self.score for b in self.score]
-            wanted = [self.log_prob, *self.score, *products]
-            self._moments = Reading(self.tape, wanted, self.log_prob)
-        return self._moments(x, flow)
+            self._moments = self._read_by_bin() if self.by_bin else self._read_moments()
+        (value, *sums), products, rows, largest = self._moments(x, flow)
+        if not self.by_bin:
+            k = len(self.score)
+            return float(value), np.reshape(sums, (k + 1, k)), largest
+        left = iter(rows)
+        one = np.ones((1, 1, 1))
+        tables = [
+            np.stack([row[:-1], row[1:]], axis=1) if row is not None else one
+            for row in (next(left) if isinstance(p, ByBin) else None for p in self.score)
+        ]
+        return float(value), assembled(products[0], [*tables, one]), largest
+
+    def _read_moments(self) -> Reading:
+        products = [a * b for a in self.score for b in self.score]
+        return Reading(self.tape, [self.log_prob, *products, *self.score], largest=self.log_prob)
+
+    def _read_by_bin(self) -> Reading:
+        """Return the reading of products bin by bin; all parts have to have the same bins."""
+        columns: list[Any] = []
+        for part in self.score:
+            columns += [part.left, part.right] if isinstance(part, ByBin) else [part]
+        ks = {part.k.place for part in self.by_bin}
+        if len(ks) > 1 or not all(map(varies, columns)):
+            refuse()
+        add = functools.partial(_products, len(self.rows[0].sample) - 1)
+        whole = [(add, (*ks, *(column.place for column in columns)))]
+        return Reading(self.tape, [self.log_prob], whole, self.rows, self.log_prob)
+
+
+def _products(bins: int, k: Array, *columns: Array) -> Array:
+    return products_by_bin(k, np.vstack([*columns, np.ones(len(k))]), bins)
 
 
 class Term(NamedTuple):
@@ -90,17 +141,17 @@ def terms_of(part: Any, weight: Any = 1.0) -> Iterator[Term]:
     larger error. Of `x - c` the sum would lose digits that the difference has.
     """
     function, read = _call_of(part)
-    if not _varies(part):
+    if not varies(part):
         yield Term(weight * _value(part))
     elif function in (np.add, np.subtract) and _is_zero(read[1]):
         yield from terms_of(read[0], weight)
     elif function is np.negative:
         yield from terms_of(read[0], -weight)
-    elif function is np.multiply and not _varies(read[0]):
+    elif function is np.multiply and not varies(read[0]):
         yield from terms_of(read[1], weight * read[0])
-    elif function is np.multiply and not _varies(read[1]):
+    elif function is np.multiply and not varies(read[1]):
         yield from terms_of(read[0], weight * read[1])
-    elif function is np.divide and not _varies(read[1]):
+    elif function is np.divide and not varies(read[1]):
         yield from terms_of(read[0], weight / read[1])
     elif function in (np.multiply, np.square):
         (of_u, u), (of_v, v) = (_factor(each) for each in (read[0], read[-1]))
@@ -119,9 +170,9 @@ def _factor(part: Recorded) -> tuple[Any, Recorded]:
         function, read = _call_of(part)
         if function is np.negative:
             weight, part = -weight, read[0]
-        elif function is np.multiply and not _varies(read[0]):
+        elif function is np.multiply and not varies(read[0]):
             weight, part = weight * read[0], read[1]
-        elif function in (np.multiply, np.divide) and not _varies(read[1]):
+        elif function in (np.multiply, np.divide) and not varies(read[1]):
             weight = weight * read[1] if function is np.multiply else weight / read[1]
             part = read[0]
         else:
@@ -130,7 +181,7 @@ def _factor(part: Recorded) -> tuple[Any, Recorded]:
 
 def _is_rounded(part: Any) -> bool:
     """Whether a part is a product of two that vary, or a number, or a sum of these."""
-    if not _varies(part):
+    if not varies(part):
         return True
     function, read = _call_of(_factor(part)[1])
     if function in (np.add, np.subtract):
@@ -143,9 +194,9 @@ def _without_constants(part: Recorded) -> tuple[Recorded, Any]:
     above: Any = 0.0
     while True:
         function, read = _call_of(part)
-        if function is np.add and not _varies(read[0]):
+        if function is np.add and not varies(read[0]):
             part, above = read[1], above + read[0]
-        elif function in (np.add, np.subtract) and not _varies(read[1]):
+        elif function in (np.add, np.subtract) and not varies(read[1]):
             above = above + read[1] if function is np.add else above - read[1]
             part = read[0]
         else:
@@ -154,10 +205,6 @@ def _without_constants(part: Recorded) -> tuple[Recorded, Any]:
 
 def _is_zero(part: Any) -> bool:
     return not isinstance(part, Recorded) and np.size(part) == 1 and not np.any(part)
-
-
-def _varies(part: Any) -> bool:
-    return isinstance(part, Recorded) and part.varies
 
 
 def _value(part: Any) -> Any:
@@ -186,12 +233,20 @@ class Reading:
     tape : Tape
     wanted : list of Recorded or float
         What to sum over the data.
+    whole : list of pairs of a function and places
+        Of what else there is an array for each block, and the sum of these is wanted.
+    numbers : list of Recorded
+        What is wanted for itself: it does not vary.
     largest : Recorded, optional
         Of what the largest value is wanted.
     """
 
-    def __init__(self, tape: Tape, wanted: list[Any], largest: Any = None) -> None:
-        self.reductions: dict[tuple[Any, tuple[Place, ...]], int] = {}
+    def __init__(
+        self, tape: Tape, wanted: list[Any], whole: list[Reduction] | None = None,
+        numbers: list[Recorded] | None = None, largest: Any = None,
+    ) -> None:  # fmt: skip
+        self.whole, self.extra = whole or [], len(numbers or [])
+        self.reductions: dict[Reduction, int] = {}
         above, self.has_largest = 0.0, largest is not None
         if self.has_largest:  # its number is 0
             core, above = _without_constants(largest)
@@ -202,7 +257,7 @@ class Reading:
                 entries.append((row, self._number(term)))
                 weights.append(term.weight)
         self.entries, self.shape = np.array(entries).T, (len(wanted), len(self.reductions) + 1)
-        self._print(tape, [above, *weights])
+        self._print(tape, [above, *(numbers or []), *weights])
         self.free: list[_Places] = []
 
     def _number(self, term: Term) -> int:
@@ -212,9 +267,9 @@ class Reading:
         return self.reductions.setdefault(term[1:], len(self.reductions))
 
     def _print(self, tape: Tape, weights: list[Any]) -> None:
-        before, steps = _in_order(tape, weights, list(self.reductions))
+        before, steps = _in_order(tape, weights, [*self.reductions, *self.whole])
         home, self.dtypes = homes_of(steps, DOUBLE)
-        self.length = block_of(self.dtypes)
+        self.length = block_of(self.dtypes, BYTES)
         names = Names()
 
         def text(part: Any) -> str:
@@ -241,19 +296,22 @@ class Reading:
         buffers = "".join(f"b{number}, " for number in range(len(self.dtypes)))
         lines.append(f"def block({buffers}numbers):")
         lines += [f"    {several(used)} = numbers"] * bool(used)
-        sums = ""
+        sums = list[str]()
         for number, step in enumerate(steps):
             if step.place is None:
-                sums += f"s{number}, "
+                sums.append(f"s{number}, ")
                 lines.append(f"    s{number} = {text(step.function)}({several(step.read)})")
             else:
                 call = f"{text(step.function)}({several(step.read)}out={text(step.place)})"
                 lines.append(f"    {call}")
-        names.run([*lines, f"    return {sums}len(b0)"])
+        single, whole = (
+            "".join(part) for part in (sums[: len(self.reductions)], sums[len(self.reductions) :])
+        )
+        names.run([*lines, f"    return ({single}len(b0)), ({whole})"])
         self.numbers, self.block = names["numbers"], names["block"]
 
-    def __call__(self, x: Array, flow: Flow) -> tuple[Array, float]:
-        """Return the sums that are wanted, and the largest value."""
+    def __call__(self, x: Array, flow: Flow) -> tuple[Array, list[Array], list[Array], float]:
+        """Return the sums, those of arrays, the numbers, and the largest value."""
         try:
             places = self.free.pop()  # each thread takes its own
         except IndexError:
@@ -293,21 +351,26 @@ class _Places:
         self.flow: Flow | None = None
         self.buffers = Buffers(reading.dtypes[1:])
 
-    def read(self, x: Array, flow: Flow) -> tuple[Array, float]:
-        """Return the sums, block by block."""
+    def read(self, x: Array, flow: Flow) -> tuple[Array, list[Array], list[Array], float]:
+        """Return what is wanted, from block after block."""
         reading = self.reading
         if flow is not self.flow:
-            self.numbers, (self.above, *weights) = reading.numbers(*flow.params)
+            values = [np.asarray(value)[()] for _, value in leaves(flow.bijection)]
+            self.read_first, (self.above, *rest) = reading.numbers(*values)
+            self.extra, weights = rest[: reading.extra], rest[reading.extra :]
             self.matrix[...] = 0.0
             np.add.at(self.matrix, tuple(reading.entries), weights)
             self.flow = flow
-        parts = []
+        singles, wholes = [], []
         for start in range(0, len(x), reading.length):
             part = x[start : start + reading.length]
             buffers = self.buffers.of_length(len(part))
-            parts.append(reading.block(part, *buffers, self.numbers))
-        sums, largest = np.array(parts), np.nan
+            single, whole = reading.block(part, *buffers, self.read_first)
+            singles.append(single)
+            wholes.append(whole)
+        sums, largest = np.array(singles), np.nan
         if reading.has_largest:
-            largest = sums[:, 0].max() + self.above
+            largest = float(sums[:, 0].max() + self.above)
             sums[:, 0] = 0.0
-        return self.matrix @ sums.sum(axis=0), float(largest)
+        added = [functools.reduce(np.add, parts) for parts in zip(*wholes, strict=True)]
+        return self.matrix @ sums.sum(axis=0), added, self.extra, largest
