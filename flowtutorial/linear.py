@@ -187,7 +187,10 @@ class TriangularAffine(Linear):
         ----------
         mean : array of shape (D,)
         covariance : array of shape (D, D)
-            Symmetric and positive definite.
+            Symmetric and positive definite. A column that is a sum of others is refused, as far as
+            a covariance can tell: if it comes from data whose means are more than 10⁷ times as
+            large as their spread, rounding may hide the sum. Subtract a constant from such columns
+            first.
 
         Raises
         ------

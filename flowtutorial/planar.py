@@ -19,6 +19,8 @@ from .linear import length
 from .parameters import gathered
 from .solve import solve_increasing
 
+LEAST = -700.0  # its exponential is a float, and one may divide by it
+
 
 @dataclass(frozen=True, eq=False)
 class Planar(Bijection):
@@ -33,9 +35,13 @@ class Planar(Bijection):
 
     Here `m = wᵀu` where that is positive, and `exp(wᵀu) - 1` elsewhere: so every real parameter
     gives an invertible map with a smooth inverse, and `u = 0` the identity. For the inverse, the
-    number `a` solves `a + m tanh(a) = wᵀx + bias`, whose left side increases. Domain and codomain:
-    all vectors. Rezende and Mohamed (2015), equations 10 to 13 and appendix A.1, who take
-    `m = log(1 + exp(wᵀu)) - 1`.
+    number `a` solves `a + m tanh(a) = wᵀx + bias`, whose left side increases. Where `wᵀu` is less
+    than -700, `1 + m` is taken as `exp(-700)`: the floating-point numbers end there. Close to that
+    fold the map is nearly constant along `w` for small `a`, and an inverse can't bring back what
+    rounding has taken from `x`: it is off by up to 1e-5 in `a`.
+
+    Domain and codomain: all vectors. Rezende and Mohamed (2015), equations 10 to 13 and appendix
+    A.1, who take `m = log(1 + exp(wᵀu)) - 1`.
 
     Parameters
     ----------
@@ -90,19 +96,20 @@ class Planar(Bijection):
         s, size = np.sum(self.w * self.u), length(self.w)
         m = np.where(s < 0.0, np.expm1(np.minimum(s, 0.0)), s)
         u = self.u + (m - s) / size * (self.w / size)
-        # once more, for what a large s has left of rounding along w
+        # A large s leaves rounding along w. A second correction takes it away.
         return u + (m - np.sum(self.w * u)) / size * (self.w / size), m
 
     def _rise(self) -> Array:
         """Return `dm/d(wᵀu)`, which is `1 + m` where `m` is negative."""
-        return np.exp(np.minimum(np.sum(self.w * self.u), 0.0))
+        s = np.minimum(np.sum(self.w * self.u), 0.0)
+        return np.exp(s if is_traced(s) else np.maximum(s, LEAST))
 
     def _stretch(self, m: Array, a: Array) -> Array:
         """Return `1 + m (1 - tanh² a)`, as a sum of positive terms."""
         h, slope = np.tanh(a), _slope_of_tanh(a)
         return np.where(m < 0.0, h * h + self._rise() * slope, 1.0 + m * slope)
 
-    @np.errstate(divide="ignore")  # exp(wᵀu) may round to 0
+    @np.errstate(divide="ignore")  # far away the stretch that is not taken may round to 0
     def _log_stretch(self, m: Array, a: Array) -> Array:
         """Return `log(1 + m (1 - tanh² a))`, also where it is all but 0."""
         more = m * _slope_of_tanh(a)
