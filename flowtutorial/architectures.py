@@ -27,7 +27,7 @@ def realnvp(
     layers: int = 6,
     rng: np.random.Generator | int = 0,
     *,
-    hidden: Sequence[int] = (64, 64),
+    hidden: Sequence[int] | int = (64, 64),
     transformer: Any = BoundedAffine,
     context_dim: int = 0,
     activation: str = "relu",
@@ -44,7 +44,7 @@ def realnvp(
         How many couplings.
     rng : numpy.random.Generator or int
         Draws the weights of the networks.
-    hidden : sequence of int
+    hidden : sequence of int, or int for one layer
         Units of each network's hidden layers.
     transformer : Bijection or class
         What the networks condition; its class is made with parameters 0.
@@ -78,7 +78,7 @@ def spline_flow(
     *,
     bins: int = 8,
     interval: Interval = (-4.0, 4.0),
-    hidden: Sequence[int] = (64, 64),
+    hidden: Sequence[int] | int = (64, 64),
     context_dim: int = 0,
     activation: str = "relu",
 ) -> Flow:
@@ -113,7 +113,7 @@ def maf(
     layers: int = 5,
     rng: np.random.Generator | int = 0,
     *,
-    hidden: Sequence[int] = (64, 64),
+    hidden: Sequence[int] | int = (64, 64),
     transformer: Any = BoundedAffine,
     context_dim: int = 0,
     activation: str = "relu",

@@ -6,7 +6,7 @@ One direction takes one pass through a masked network, the other a pass for each
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -78,7 +78,7 @@ class Autoregressive(Conditioned):
         dim: int,
         rng: np.random.Generator | int,
         *,
-        hidden: Sequence[int] = (64, 64),
+        hidden: Sequence[int] | int = (64, 64),
         transformer: Any = Affine,
         context_dim: int = 0,
         activation: str = "relu",
@@ -90,7 +90,7 @@ class Autoregressive(Conditioned):
         dim : int
         rng : numpy.random.Generator or int
             Draws the network's weights.
-        hidden : sequence of int
+        hidden : sequence of int, or int for one layer
             Units of its hidden layers.
         transformer : Bijection or class
             A class is made with parameters 0.
@@ -117,14 +117,16 @@ class Autoregressive(Conditioned):
     def _conditioned(self, x: Array) -> Any:
         return self._transformer(self.conditioner(self._input(x)))
 
+    @np.errstate(invalid="ignore")  # of an infinite coordinate a network may make NaN
     def forward_and_log_det(self, z: Array) -> tuple[Array, Array]:
         """Return `x`, one coordinate after the other, and the sum of the log-derivatives."""
         x, log_det = np.zeros_like(z), np.zeros_like(z)
         for i in range(self.dim):
-            x, log_det = self._conditioned(x).forward_and_log_det(z)
-            # What comes after coordinate i is not right yet, and if it overflowed, a masked weight
-            # would not hide it: 0 times infinity is NaN.
-            x = np.where(np.arange(self.dim) <= i, x, 0.0)
+            value, log_slope = self._conditioned(x).forward_and_log_det(z)
+            # Only coordinate i is right now. The ones after it stay 0: if one of them overflowed, a
+            # masked weight would not hide it, because 0 times infinity is NaN.
+            now = np.arange(self.dim) == i
+            x, log_det = np.where(now, value, x), np.where(now, log_slope, log_det)
         return x, np.sum(log_det, axis=-1)
 
     def inverse_and_log_det(self, x: Array) -> tuple[Array, Array]:
@@ -139,23 +141,13 @@ class Autoregressive(Conditioned):
     def forward_and_pullback(self, z: Array) -> tuple[Array, Array, Pullback]:
         """As for every bijection, through the inverse map."""
         x, log_det = self.forward_and_log_det(z)
-        pullback, slope = self._pulled(x)[2:]
-        of_log_det = pullback(np.zeros_like(x), True)[0]
-
-        def solve_transposed(bar: Array) -> Array:
-            """Solve `Jᵀ v = bar`, with `J = ∂z/∂x` lower triangular, from the last coordinate."""
-            v = np.zeros_like(bar)
-            for _ in range(self.dim):  # after pass i the last i coordinates are right
-                beside = pullback(v, True)[0] - of_log_det - slope * v
-                v = (bar - beside) / slope
-            return v
-
+        pullback, solve_transposed = self._pulled(x)[2:]
         return x, log_det, pullback_through_the_other(x, pullback, solve_transposed)
 
-    def _pulled(self, x: Array) -> tuple[Array, Array, Pullback, Array]:
-        """Return the inverse map with its pullback, and the diagonal of its Jacobian matrix."""
+    def _pulled(self, x: Array) -> tuple[Array, Array, Pullback, Callable[[Array], Array]]:
+        """Return the inverse map with its pullback, and what solves `Jᵀ v = bar`, `J = ∂z/∂x`."""
         outputs, through_network = self.conditioner.and_pullback(self._input(x))
-        z, log_det, through_transformer = self._transformer(outputs).inverse_and_pullback(x)
+        z, log_slope, through_transformer = self._transformer(outputs).inverse_and_pullback(x)
 
         def pullback(bar: Array, summed: bool = False) -> tuple[Array, list[Array]]:
             along_x, along_fields = through_transformer(bar)
@@ -163,6 +155,17 @@ class Autoregressive(Conditioned):
             input_bar, along_network = through_network(outputs_bar, summed)
             return along_x + input_bar[..., : self.dim], along_network
 
-        none, one = np.zeros_like(x), np.ones_like(x)
-        slope = through_transformer(one)[0] - through_transformer(none)[0]
-        return z, np.sum(log_det, axis=-1), pullback, slope
+        def solve_transposed(bar: Array) -> Array:
+            """Solve from the last coordinate: `J` is lower triangular, its diagonal the slopes."""
+            at_zero, fields_at_zero = through_transformer(np.zeros_like(x))
+            # A difference has the sign of a slope, but not its digits; these are in its logarithm.
+            sign = np.sign(through_transformer(np.exp(-log_slope))[0] - at_zero)
+            v = np.zeros_like(bar)
+            for _ in range(self.dim):  # after pass i the last i coordinates are right
+                fields = through_transformer(v)[1]
+                fields = [part - rest for part, rest in zip(fields, fields_at_zero, strict=True)]
+                beside = through_network(self._outputs_bar(fields, outputs.shape), True)[0]
+                v = (bar - beside[..., : self.dim]) * sign * np.exp(-log_slope)
+            return v
+
+        return z, np.sum(log_slope, axis=-1), pullback, solve_transposed

@@ -8,10 +8,11 @@ needs; chapter 4 follows derivatives back through a chain of bijections.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 
@@ -33,6 +34,19 @@ class Pullback(Protocol):
         """Return the derivatives of `L` from `bar = ∂l/∂v`."""
 
 
+def _looks_first(method: Callable[..., Any], name: str) -> Callable[..., Any]:
+    """Return a method that checks its argument if it takes vectors, `name` in messages."""
+
+    @functools.wraps(method)
+    def looking(self: Bijection, *given: Array, **named: Array) -> Any:
+        if self.event_ndim:  # a chain may be of numbers
+            given = tuple(self.as_event(value, name) for value in (*given, *named.values()))
+            return method(self, *given)
+        return method(self, *given, **named)
+
+    return looking
+
+
 @dataclass(frozen=True, eq=False)
 class Bijection(Parametrised, ABC):
     """An invertible, differentiable map `x = g(z)` with inverse `z = f(x)`.
@@ -45,6 +59,8 @@ class Bijection(Parametrised, ABC):
 
     A map of numbers works elementwise, and both results have the shape of the argument. A map of
     vectors, with `event_ndim = 1`, works on the last axis, which the log-determinant has not.
+    The methods of a map of vectors are given arrays of real numbers whose last axis fits: who calls
+    them with others gets the error that `forward` and `inverse` raise.
     Parameters are unconstrained: every real value gives a valid map. A field that is not trained
     says `field(metadata={"static": True})`; a parameter that is not a single number says how many
     axes it has, `field(metadata={"ndim": 1})`.
@@ -89,6 +105,14 @@ class Bijection(Parametrised, ABC):
     domain: ClassVar[Interval] = (-np.inf, np.inf)
     codomain: ClassVar[Interval] = (-np.inf, np.inf)
     numerical: ClassVar[str | None] = None
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Let every method of a map of vectors begin with a look at its argument."""
+        super().__init_subclass__(**options)
+        for direction, name in (("forward", "z"), ("inverse", "x")):
+            for method in (f"{direction}_and_log_det", f"{direction}_and_pullback"):
+                if cls.event_ndim and method in vars(cls):
+                    setattr(cls, method, _looks_first(vars(cls)[method], name))
 
     @abstractmethod
     def forward_and_log_det(self, z: Array) -> tuple[Array, Array]:
@@ -150,6 +174,7 @@ class Bijection(Parametrised, ABC):
     def _traced_pullback(self, x: Array, direction: str) -> tuple[Array, Array, Pullback]:
         from .symbolic.derive import vector_pullback
 
+        x = self.as_event(x, "x" if direction == "inverse" else "z")
         pulled: tuple[Array, Array, Pullback] = vector_pullback(self, x, direction)
         return pulled
 

@@ -62,6 +62,8 @@ def as_real(value: object, name: str) -> Array:
     TypeError
         If `value` does not hold real numbers, or hides some of them behind a mask.
     """
+    if type(value) is np.ndarray and value.dtype.char in "fd":
+        return value  # most often; layers ask at every call
     if is_traced(value):
         return value
     if isinstance(value, np.ma.MaskedArray):

@@ -56,6 +56,12 @@ class MLP(Parametrised):
     masks: tuple[Array, ...] | None = field(default=None, metadata={"static": True})
 
     def __post_init__(self) -> None:
+        for name in ("weights", "biases", "masks"):
+            value = getattr(self, name)
+            if not np.iterable(value) and not (name == "masks" and value is None):
+                raise TypeError(
+                    f"{name}: expected a tuple with an array for each layer, got {value!r}"
+                )
         for name in ("weights", "biases"):
             parts = tuple(
                 as_parameters(part, f"{name}[{i}]") for i, part in enumerate(getattr(self, name))
@@ -111,7 +117,7 @@ class MLP(Parametrised):
             Size of the last layer's weights.
         """
         rng = as_generator(rng)
-        sizes = [as_count(size, f"sizes[{i}]") for i, size in enumerate(sizes)]
+        sizes = as_counts(sizes, "sizes")
         if len(sizes) < 2:
             raise ValueError(f"sizes: expected at least two, inputs and outputs, got {len(sizes)}")
         weights, biases = [], []
@@ -133,7 +139,7 @@ class MLP(Parametrised):
         per_output: int,
         rng: np.random.Generator | int,
         *,
-        hidden: Sequence[int] = (64, 64),
+        hidden: Sequence[int] | int = (64, 64),
         context_dim: int = 0,
         activation: str = "relu",
     ) -> Self:
@@ -149,7 +155,7 @@ class MLP(Parametrised):
         per_output : int
             Outputs for each coordinate.
         rng : numpy.random.Generator or int
-        hidden : sequence of int
+        hidden : sequence of int, or int for one layer
             Units of each hidden layer.
         context_dim : int
             Inputs after the coordinates that every output sees.
@@ -160,6 +166,7 @@ class MLP(Parametrised):
         numbers = np.concatenate([np.arange(1, dim + 1), np.zeros(context_dim, dtype=int)])
         first = 0 if context_dim or dim == 1 else 1
         masks = []
+        hidden = as_hidden(hidden)
         for units in hidden:
             later = first + np.arange(units) % max(dim - first, 1)
             masks.append(later[:, None] >= numbers)
@@ -187,6 +194,7 @@ class MLP(Parametrised):
         """Length of the vectors that it returns."""
         return int(self.weights[-1].shape[0])
 
+    @np.errstate(invalid="ignore")  # of infinite inputs: infinity minus infinity is NaN
     def __call__(self, h: Array) -> Array:
         """Return the outputs for inputs on the last axis."""
         h = as_vectors(as_real(h, "h"), self.inputs, "h")
@@ -247,10 +255,12 @@ def affine(h: Array, weight: Array, bias: Array) -> Array:
 
 
 def as_hidden(hidden: Any) -> tuple[int, ...]:
-    """Return the sizes of hidden layers as a tuple."""
-    if isinstance(hidden, int | np.integer):
-        hidden = (hidden,)
-    try:
-        return tuple(as_count(units, f"hidden[{i}]", 1) for i, units in enumerate(hidden))
-    except TypeError as error:
-        raise TypeError(f"hidden: expected a tuple of integers, got {hidden!r}") from error
+    """Return the sizes of hidden layers as a tuple; a number alone is one layer."""
+    return as_counts((hidden,) if isinstance(hidden, int | np.integer) else hidden, "hidden", 1)
+
+
+def as_counts(values: Any, name: str, least: int = 0) -> tuple[int, ...]:
+    """Return how many units layers have as a tuple of integers."""
+    if isinstance(values, str) or not np.iterable(values):
+        raise TypeError(f"{name}: expected a tuple of integers, got {values!r}")
+    return tuple(as_count(units, f"{name}[{i}]", least) for i, units in enumerate(values))

@@ -176,7 +176,7 @@ class Coupling(Conditioned):
         dim: int,
         rng: np.random.Generator | int,
         *,
-        hidden: Sequence[int] = (64, 64),
+        hidden: Sequence[int] | int = (64, 64),
         transformer: Any = Affine,
         stays: Sequence[bool] | None = None,
         context_dim: int = 0,
@@ -190,7 +190,7 @@ class Coupling(Conditioned):
             At least 2.
         rng : numpy.random.Generator or int
             Draws the network's weights.
-        hidden : sequence of int
+        hidden : sequence of int, or int for one layer
             Units of its hidden layers.
         transformer : Bijection or class
             A class is made with parameters 0.
@@ -334,4 +334,10 @@ def as_transformer(transformer: Any) -> Bijection:
             f"transformer: {transformer.__name__} has arrays of parameters; pass an instance, such "
             f"as {transformer.__name__}.init(8), so that their shape is known"
         )
-    return transformer(**{f.name: 0.0 for f in trained})
+    try:
+        return transformer(**{f.name: 0.0 for f in trained})
+    except (TypeError, ValueError) as error:
+        raise TypeError(
+            f"transformer: {transformer.__name__} can't be made with parameters 0 ({error}); pass "
+            "an instance"
+        ) from error

@@ -10,7 +10,7 @@ from typing import Any
 import mpmath
 import numpy as np
 import pytest
-from layers import AT_LEAST_TWO, LAYERS, SPLINE, VOLUME_PRESERVING, dims, planar, points
+from layers import AT_LEAST_TWO, LAYERS, MIXTURE, SPLINE, VOLUME_PRESERVING, dims, planar, points
 from scipy import stats
 
 import flowtutorial.blocks
@@ -49,6 +49,18 @@ from flowtutorial import (
 
 EPS = float(np.finfo(float).eps)
 every_layer = pytest.mark.parametrize("name", LAYERS)
+
+
+class Swap(Bijection):
+    """A map of one's own, which derives nothing by hand."""
+
+    event_ndim = 1
+    dim = 2
+
+    def forward_and_log_det(self, z: Any) -> tuple[Any, Any]:
+        return z[..., ::-1], 0.0 * z[..., 0]
+
+    inverse_and_log_det = forward_and_log_det
 
 
 def jacobian(function: Callable[[np.ndarray], np.ndarray], v: np.ndarray) -> np.ndarray:
@@ -234,6 +246,23 @@ def test_planar_inverse_with_a_short_w_keeps_the_digits_of_a_short_push() -> Non
     np.testing.assert_allclose(layer.forward(layer.inverse(x)), x, rtol=4.0 * EPS)
 
 
+@pytest.mark.parametrize("slope", [-700.0, -745.0, -746.0, -1e4])
+def test_planar_where_exp_underflows_is_finite(slope: float) -> None:
+    """Below -700 the number `1 + m` is `exp(-700)`: at `a = 0` it is the stretch, and a divisor."""
+    layer = Planar([slope, 0.5], [1.0, 0.0], 0.0)
+    z = np.array([[0.0, 0.3], [1e-300, 0.3], [1e-8, 0.3], [0.01, 0.3], [1.0, 0.3]])
+    x, log_det, pullback = layer.forward_and_pullback(z)
+    np.testing.assert_allclose(log_det[:2], [-700.0, -700.0], rtol=1e-13)
+    np.testing.assert_allclose(log_det[2:], 2.0 * np.log(np.tanh(z[2:, 0])), rtol=1e-12)
+    back, log_det_back, pullback_back = layer.inverse_and_pullback(x)
+    np.testing.assert_allclose(back, z, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(back[3:], z[3:], rtol=1e-9)
+    np.testing.assert_allclose(log_det_back[3:], -log_det[3:], rtol=1e-9)
+    for pull in (pullback, pullback_back):
+        along, fields = pull(np.ones_like(z))
+        assert all(np.isfinite(part).all() for part in (along, *fields))
+
+
 @pytest.mark.parametrize("slope", [-20.0, -40.0, -300.0])
 def test_planar_derivatives_where_the_map_all_but_folds(slope: float) -> None:
     """At `a = 0` the slope is `exp(wᵀu)`, and `z̄ = x̄ exp(-wᵀu)`, on the way back."""
@@ -286,6 +315,35 @@ def test_vectors_whose_squares_are_no_floats_are_directions(size: float) -> None
         expected = Planar(v[::-1], v, 0.1).forward_and_log_det(z)
         np.testing.assert_allclose(there * size, expected[0], rtol=1e-12)
         np.testing.assert_allclose(log_det, expected[1], rtol=1e-12)
+
+
+@pytest.mark.parametrize("flow", ["autoregressive", "couplings"])
+@pytest.mark.parametrize("activation", ["tanh", "relu"])
+def test_a_coordinate_that_leaves_the_floats_does_not_warn(flow: str, activation: str) -> None:
+    """From `z = 8.3` on `Φ(z)` is 1 and the quantile infinite; a network then reads that."""
+    settings: Any = {"transformer": MIXTURE, "hidden": 4, "activation": activation}
+    layer: Bijection = Chain(
+        (
+            Coupling.init(2, 0, stays=(True, False), **settings),
+            Coupling.init(2, 1, stays=(False, True), **settings),
+        )
+    )
+    if flow == "autoregressive":
+        layer = Autoregressive.init(2, 0, **settings)
+    x, log_det = layer.forward_and_log_det(np.array([[9.0, 9.0], [0.0, 0.5]]))
+    assert np.inf in x[0]
+    assert not np.isfinite(log_det[0])
+    np.testing.assert_allclose(layer.inverse(x[1]), [0.0, 0.5], atol=1e-12)
+
+
+def test_slopes_keep_their_digits_beside_large_curvatures() -> None:
+    """One coordinate: `∂L/∂z = (1 - ∂l/∂x)/slope`, and the logarithm of the slope is known."""
+    steep = RationalQuadraticSpline([0.0, 0.0], [8.0, -8.0], [20.0])
+    layer, z = Autoregressive.init(1, 0, transformer=steep, hidden=4), np.array([[0.5], [1.0]])
+    x, _, pullback = layer.forward_and_pullback(z)
+    _, log_det, of_inverse = layer.inverse_and_pullback(x)
+    expected = (1.0 - of_inverse(np.zeros_like(x))[0]) * np.exp(-log_det)[:, None]
+    np.testing.assert_allclose(pullback(np.ones_like(z))[0], expected, rtol=1e-15)
 
 
 def test_an_intermediate_overflow_does_not_spoil_a_sample() -> None:
@@ -1014,6 +1072,11 @@ NET = MLP.init((1, 4, 2), 0)
          r"x: expected vectors of length 2.*\(2, 5\)"),
         (lambda: Elementwise(Shift(1.0)).forward(3.0), ValueError,
          "z: expected vectors on the last axis"),
+        (lambda: Planar.init(2).forward_and_log_det(z=np.zeros(3)), ValueError,
+         r"z: expected vectors of length 2.*\(3,\)"),
+        (lambda: Swap().inverse_and_pullback(np.zeros((2, 3))), ValueError,
+         r"x: expected vectors of length 2.*\(2, 3\)"),
+        (lambda: Planar.init(2).forward_and_log_det(), TypeError, "missing 1 required .* 'z'"),
         (lambda: VECTORS.log_prob([[1j, 0.0]]), TypeError, "x: expected real numbers"),
         (lambda: VECTORS.log_prob([["a", "b"]]), TypeError, "x: expected real numbers"),
         (lambda: VECTORS.log_prob([[True, False]]), TypeError, "x: expected real numbers"),
@@ -1126,6 +1189,19 @@ NET = MLP.init((1, 4, 2), 0)
         (lambda: BoundedAffine(0.0, 0.0, bound=np.ones(2)), ValueError, "bound: expected a pos"),
         (lambda: BoundedAffine(0.0, 0.0, bound="2"), TypeError, "bound: expected real numbers"),
         # networks
+        (lambda: MLP(3.0, ([0.0],)), TypeError, "weights: expected a tuple with an array"),
+        (lambda: MLP(([[1.0]],), 3.0), TypeError, "biases: expected a tuple with an array"),
+        (lambda: MLP(([[1.0]],), ([0.0],), masks=5), TypeError, "masks: expected a tuple with an"),
+        (lambda: MLP.init(4, 0), TypeError, "sizes: expected a tuple of integers, got 4"),
+        (lambda: MLP.autoregressive(3, 2, 0, hidden=4.0), TypeError,
+         "hidden: expected a tuple of integers, got 4.0"),
+        (lambda: MLP.autoregressive(3, 2, 0, hidden=(4, 0)), ValueError,
+         r"hidden\[1\]: expected 1 or more, got 0"),
+        (lambda: realnvp(2, hidden=None), TypeError, "hidden: expected a tuple of integers"),
+        (lambda: maf(2, hidden="4"), TypeError, "hidden: expected a tuple of integers, got '4'"),
+        (lambda: Coupling.init(2, 0, transformer=Chain), TypeError,
+         r"transformer: Chain can't be made with parameters 0 \(parts: .*\); pass an instance"),
+        (lambda: maf(2, transformer=Inverse), TypeError, "transformer: Inverse can't be made"),
         (lambda: MLP((), ()), ValueError,
          "biases: expected as many as weights and at least one, got 0 and 0"),
         (lambda: MLP(([[1.0]],), ([0.0], [0.0])), ValueError,
@@ -1145,7 +1221,7 @@ NET = MLP.init((1, 4, 2), 0)
         (lambda: Coupling.init(3, 0, hidden="ab"), TypeError,
          "hidden: expected a tuple of integers"),
         (lambda: Coupling.init(3, 0, hidden=(4.5,)), TypeError,
-         "hidden: expected a tuple of integers"),
+         r"hidden\[0\]: expected an integer, got 4.5"),
         (lambda: maf(2, activation="gelu"), ValueError, "activation: expected one of"),
         (lambda: NET(np.zeros((5, 4))), ValueError,
          r"h: expected vectors of length 1 on the last axis, got an array of shape \(5, 4\)"),
@@ -1301,6 +1377,37 @@ def test_columns_that_depend_on_each_other_have_no_bounded_likelihood() -> None:
     apart = Flow(StandardNormal(2), Elementwise((Affine(0.0, 0.0), Affine(0.0, 0.0))))
     assert fit(apart, x).converged  # each column has a likelihood with a maximum
     assert fit(VECTORS, with_column(GOOD[:, 0] + 1e-3 * GOOD[:, 1])).converged
+
+
+@every_layer
+@pytest.mark.parametrize("direction", ["forward", "inverse"])
+def test_vectors_of_another_length_are_named_by_every_method(name: str, direction: str) -> None:
+    layer = LAYERS[name](3)
+    argument = {"forward": "z", "inverse": "x"}[direction]
+    for method in (direction, f"{direction}_and_log_det", f"{direction}_and_pullback"):
+        if layer.dim is not None:
+            with pytest.raises(ValueError, match=rf"{argument}: .*length 3.* \(5, 4\)"):
+                getattr(layer, method)(np.zeros((5, 4)))
+        with pytest.raises(ValueError, match=f"{argument}: expected vectors on the last axis"):
+            getattr(layer, method)(1.0)
+        with pytest.raises(TypeError, match=f"{argument}: expected real numbers"):
+            getattr(layer, method)(["a", "b", "c"])
+
+
+def test_a_number_of_hidden_units_is_one_layer() -> None:
+    for one, several in (
+        (MLP.autoregressive(3, 2, 0, hidden=4), MLP.autoregressive(3, 2, 0, hidden=(4,))),
+        (maf(2, 1, hidden=np.int64(4)).bijection, maf(2, 1, hidden=(4,)).bijection),
+    ):
+        np.testing.assert_array_equal(one.params, several.params)
+
+
+def test_columns_that_are_sums_are_found_in_the_covariance_up_to_large_means() -> None:
+    for offset in (0.0, 1e3, -1e7):
+        x = np.random.default_rng(1).standard_normal((1000, 2)) + offset
+        x = np.column_stack([x, x.sum(axis=1)])
+        with pytest.raises(ValueError, match="covariance: the matrix is singular"):
+            TriangularAffine.from_moments(x.mean(axis=0), np.cov(x.T))
 
 
 def test_messages_of_long_parameter_vectors_are_short() -> None:
