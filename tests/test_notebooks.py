@@ -7,6 +7,7 @@ gate closes: copies with a changed digit, a changed figure and a changed formula
 
 from __future__ import annotations
 
+import ast
 import base64
 import io
 import os
@@ -75,6 +76,16 @@ def test_every_figure_has_alternative_text_and_lies_on_white(chapter: Any) -> No
             assert len(text.split()) >= 5, f"metadata.mystnb.image.alt of:\n{cell.source}"
             picture = Image.open(io.BytesIO(base64.b64decode(png))).convert("RGBA")
             assert picture.getpixel((0, 0)) == (255, 255, 255, 255)
+
+
+def test_no_cell_imports_a_private_name(chapter: Any) -> None:
+    imports = [
+        node
+        for cell in code_cells(chapter)
+        for node in ast.walk(ast.parse(cell.source))
+        if isinstance(node, ast.ImportFrom)
+    ]
+    assert not [alias.name for node in imports for alias in node.names if alias.name[0] == "_"]
 
 
 def test_no_cell_asks_nbval_to_look_away(chapter: Any) -> None:
