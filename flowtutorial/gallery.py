@@ -437,7 +437,7 @@ def layers(chain: Chain, z: Array, x: Array) -> Figure:
     for part in chain.parts:
         places.append(part.forward(places[-1]))
     count = len(chain.parts)
-    depth = slider("depth", 0, count, count // 2, step=0.25, label="layers passed")
+    depth = slider("depth", 0, count, 0, step=0.25, label="layers passed")
     # a thousandth is less than a pixel
     columns = {
         f"{letter}_{number}": np.round(place[:, axis], 3)
