@@ -123,8 +123,8 @@ class Autoregressive(Conditioned):
         x, log_det = np.zeros_like(z), np.zeros_like(z)
         for i in range(self.dim):
             value, log_slope = self._conditioned(x).forward_and_log_det(z)
-            # Only coordinate i is right now. The ones after it stay 0: if one of them overflowed, a
-            # masked weight would not hide it, because 0 times infinity is NaN.
+            # Pass i makes coordinate i. Those after it stay 0: if one of them overflowed, a masked
+            # weight would not hide it, because 0 times infinity is NaN.
             now = np.arange(self.dim) == i
             x, log_det = np.where(now, value, x), np.where(now, log_slope, log_det)
         return x, np.sum(log_det, axis=-1)

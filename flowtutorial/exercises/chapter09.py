@@ -15,20 +15,20 @@ _LAYER = Planar(SymArray([2, 1]), SymArray([1, -1]), 0)  # wᵀu = 1
 _SHEAR = Planar(SymArray([1, 3]), SymArray([1, 0]), 0)
 
 
-def _log_det(z1: SymArray, z2: SymArray) -> Any:
-    return _LAYER.forward_and_log_det(np.stack([z1, z2]))[1]
+def _log_det(z_1: SymArray, z_2: SymArray) -> Any:
+    return _LAYER.forward_and_log_det(np.stack([z_1, z_2]))[1]
 
 
 def _determinant_without_identity() -> Any:
     """Return the determinant of what a layer adds, without the point that it adds it to."""
-    z: Any = np.stack([symbols("z1"), symbols("z2")])
+    z: Any = np.stack([symbols("z_1"), symbols("z_2")])
     added: Any = _SHEAR.forward(z) - z
     rows = [[cell.diff(variable) for variable in z.cells] for cell in added.cells]
     return sp.simplify(sp.Matrix(rows).det())
 
 
-def _with_identity(z1: SymArray, z2: SymArray) -> Any:
-    return _SHEAR.forward(np.stack([z1, z2]))
+def _with_identity(z_1: SymArray, z_2: SymArray) -> Any:
+    return _SHEAR.forward(np.stack([z_1, z_2]))
 
 
 def _log_det_at_center(alpha: Any, beta: Any) -> Any:
@@ -43,31 +43,31 @@ def _way_back(rho: SymArray) -> Any:
     return Radial(SymArray([0]), 0.0, log_stretch).inverse(np.stack([rho]))[0]
 
 
-def _slope(z1: Any, z2: Any) -> Any:
-    return 1 - np.tanh(z1 - z2) ** 2
+def _slope(z_1: Any, z_2: Any) -> Any:
+    return 1 - np.tanh(z_1 - z_2) ** 2
 
 
 EXERCISES: tuple[Exercise, ...] = (
     Formula(
         name="planar-log-det",
-        symbols={"z1": "real", "z2": "real"},
+        symbols={"z_1": "real", "z_2": "real"},
         reference=_log_det,
-        solution=lambda z1, z2: np.log(1 + _slope(z1, z2)),
+        solution=lambda z_1, z_2: np.log(1 + _slope(z_1, z_2)),
         mistakes=(
             Mistake(
-                lambda z1, z2: np.log(_slope(z1, z2)),
+                lambda z_1, z_2: np.log(_slope(z_1, z_2)),
                 "Far away the layer only shifts, yours goes to minus infinity. What is missing?",
             ),
             Mistake(
-                lambda z1, z2: np.log(1 + 3 * _slope(z1, z2)),
+                lambda z_1, z_2: np.log(1 + 3 * _slope(z_1, z_2)),
                 "One entry of w is negative. Did its sign enter the scalar product?",
             ),
             Mistake(
-                lambda z1, z2: np.log(1 + np.tanh(z1 - z2)),
+                lambda z_1, z_2: np.log(1 + np.tanh(z_1 - z_2)),
                 "The determinant holds the slope of tanh, not its value.",
             ),
             Mistake(
-                lambda z1, z2: -np.log(1 + _slope(z1, z2)),
+                lambda z_1, z_2: -np.log(1 + _slope(z_1, z_2)),
                 "This belongs to the other direction.",
             ),
         ),
@@ -89,16 +89,16 @@ EXERCISES: tuple[Exercise, ...] = (
     ),
     Formula(
         name="planar-lost-term",
-        symbols={"z1": "real", "z2": "real"},
+        symbols={"z_1": "real", "z_2": "real"},
         reference=_with_identity,
-        solution=lambda z1, z2: [z1 + np.tanh(z1), z2 + 3 * np.tanh(z1)],
+        solution=lambda z_1, z_2: [z_1 + np.tanh(z_1), z_2 + 3 * np.tanh(z_1)],
         mistakes=(
             Mistake(
-                lambda z1, z2: [np.tanh(z1), 3 * np.tanh(z1) + 0 * z2],
+                lambda z_1, z_2: [np.tanh(z_1), 3 * np.tanh(z_1) + 0 * z_2],
                 "This is the printed map. All its values lie on one line.",
             ),
             Mistake(
-                lambda z1, z2: [z1 + np.tanh(z1), z2 + 3 * np.tanh(z2)],
+                lambda z_1, z_2: [z_1 + np.tanh(z_1), z_2 + 3 * np.tanh(z_2)],
                 "The push depends on one number only. On which?",
             ),
         ),

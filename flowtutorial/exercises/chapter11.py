@@ -38,9 +38,9 @@ class _Given(Parametrised):
         return np.stack([none, none + np.log(2.0), x[..., 0], x[..., 0]], axis=-1)
 
 
-def _log_det(z1: Array, z2: Array) -> Array:
+def _log_det(z_1: Array, z_2: Array) -> Array:
     layer = Autoregressive(_Given(), Affine(0.0, 0.0))  # type: ignore[arg-type]
-    return layer.forward_and_log_det(SymArray([z1, z2]))[1]
+    return layer.forward_and_log_det(SymArray([z_1, z_2]))[1]
 
 
 def _normal(first: Array, second: Array, correlation: Array) -> TriangularAffine:
@@ -51,13 +51,13 @@ def _normal(first: Array, second: Array, correlation: Array) -> TriangularAffine
 
 
 def _conditional_mean(
-    x2: Array, mu1: Array, mu2: Array, sigma1: Array, sigma2: Array, rho: Array
+    x_2: Array, mu_1: Array, mu_2: Array, sigma_1: Array, sigma_2: Array, rho: Array
 ) -> Array:
-    """Return where the density is highest for a given `x2`; for a normal one it is the mean."""
-    (x1,) = sp.symbols("X_1,", real=True)
-    flow = Flow(StandardNormal(2), _normal(sigma1, sigma2, rho))
-    slope = flow.log_prob(SymArray([SymArray(x1) - mu1, x2 - mu2])).diff(x1)
-    (top,) = sp.solve(slope.expr, x1)
+    """Return where the density is highest for a given `x_2`; for a normal one it is the mean."""
+    (x_1,) = sp.symbols("X_1,", real=True)
+    flow = Flow(StandardNormal(2), _normal(sigma_1, sigma_2, rho))
+    slope = flow.log_prob(SymArray([SymArray(x_1) - mu_1, x_2 - mu_2])).diff(x_1)
+    (top,) = sp.solve(slope.expr, x_1)
     return SymArray(top)
 
 
@@ -78,9 +78,9 @@ def _cholesky_log_det() -> sp.Expr:
     return sp.log(sp.Mul(*np.diagonal(_cholesky().cells)))
 
 
-def _other_order(sigma1: Array, sigma2: Array, rho: Array) -> Array:
+def _other_order(sigma_1: Array, sigma_2: Array, rho: Array) -> Array:
     """Return the map with the coordinates exchanged before and after."""
-    return _normal(sigma2, sigma1, rho).matrix()[::-1, ::-1]
+    return _normal(sigma_2, sigma_1, rho).matrix()[::-1, ::-1]
 
 
 def _output_mask() -> SymArray:
@@ -105,45 +105,49 @@ class _Mask(Formula):
         return super()._read(_as_numbers(answer))
 
 
-_SCALES: dict[str, Range | Data] = {"sigma1": "positive", "sigma2": "positive", "rho": (-1, 1)}
+_SCALES: dict[str, Range | Data] = {"sigma_1": "positive", "sigma_2": "positive", "rho": (-1, 1)}
 
 EXERCISES: tuple[Exercise, ...] = (
     Formula(
         name="autoregressive-log-det",
-        symbols={"z1": "real", "z2": "real"},
+        symbols={"z_1": "real", "z_2": "real"},
         reference=_log_det,
-        solution=lambda z1, z2: np.log(2) + 2 * z1,
+        solution=lambda z_1, z_2: np.log(2) + 2 * z_1,
         mistakes=(
             Mistake(
-                lambda z1, z2: np.log(2) + z1,
+                lambda z_1, z_2: np.log(2) + z_1,
                 "The scale of the second coordinate reads the first one. As z, or as x?",
             ),
             Mistake(
-                lambda z1, z2: -(np.log(2) + 2 * z1),
+                lambda z_1, z_2: -(np.log(2) + 2 * z_1),
                 "That is the way back, from x to z.",
             ),
-            Mistake(lambda z1, z2: 2 * z1, "And the slope of the first coordinate?"),
+            Mistake(lambda z_1, z_2: 2 * z_1, "And the slope of the first coordinate?"),
         ),
         hint="Write down the two slopes on the diagonal, and take the logarithm of each.",
     ),
     Formula(
         name="conditional-mean",
-        symbols={"x2": "real", "mu1": "real", "mu2": "real", **_SCALES},
+        symbols={"x_2": "real", "mu_1": "real", "mu_2": "real", **_SCALES},
         reference=_conditional_mean,
-        solution=lambda x2, mu1, mu2, sigma1, sigma2, rho: mu1 + rho * sigma1 / sigma2 * (x2 - mu2),
+        solution=lambda x_2, mu_1, mu_2, sigma_1, sigma_2, rho: (
+            mu_1 + rho * sigma_1 / sigma_2 * (x_2 - mu_2)
+        ),
         mistakes=(
             Mistake(
-                lambda x2, mu1, mu2, sigma1, sigma2, rho: mu1 + rho * sigma2 / sigma1 * (x2 - mu2),
+                lambda x_2, mu_1, mu_2, sigma_1, sigma_2, rho: (
+                    mu_1 + rho * sigma_2 / sigma_1 * (x_2 - mu_2)
+                ),
                 "Look at the units: the slope has to turn those of the second into the first's.",
             ),
             Mistake(
-                lambda x2, mu1, mu2, sigma1, sigma2, rho: (
-                    mu1 + sigma1 / (rho * sigma2) * (x2 - mu2)
+                lambda x_2, mu_1, mu_2, sigma_1, sigma_2, rho: (
+                    mu_1 + sigma_1 / (rho * sigma_2) * (x_2 - mu_2)
                 ),
                 "That is the line of the other regression, solved for the first coordinate.",
             ),
             Mistake(
-                lambda x2, mu1, mu2, sigma1, sigma2, rho: mu1 + rho * sigma1 / sigma2 * x2,
+                lambda x_2, mu_1, mu_2, sigma_1, sigma_2, rho: mu_1 + rho * sigma_1 / sigma_2 * x_2,
                 "Where does the line pass when the second coordinate is at its mean?",
             ),
         ),
@@ -178,22 +182,22 @@ EXERCISES: tuple[Exercise, ...] = (
         name="other-order",
         symbols=_SCALES,
         reference=_other_order,
-        solution=lambda sigma1, sigma2, rho: [
-            [sigma1 * np.sqrt(1 - rho**2), rho * sigma1],
-            [0, sigma2],
+        solution=lambda sigma_1, sigma_2, rho: [
+            [sigma_1 * np.sqrt(1 - rho**2), rho * sigma_1],
+            [0, sigma_2],
         ],
         mistakes=(
             Mistake(
-                lambda sigma1, sigma2, rho: [
-                    [sigma1, 0],
-                    [rho * sigma2, sigma2 * np.sqrt(1 - rho**2)],
+                lambda sigma_1, sigma_2, rho: [
+                    [sigma_1, 0],
+                    [rho * sigma_2, sigma_2 * np.sqrt(1 - rho**2)],
                 ],
                 "There the first coordinate comes first.",
             ),
             Mistake(
-                lambda sigma1, sigma2, rho: [
-                    [sigma1, rho * sigma2],
-                    [0, sigma2 * np.sqrt(1 - rho**2)],
+                lambda sigma_1, sigma_2, rho: [
+                    [sigma_1, rho * sigma_2],
+                    [0, sigma_2 * np.sqrt(1 - rho**2)],
                 ],
                 "The transpose of the factor has another product. Which variance has the second?",
             ),
