@@ -117,16 +117,17 @@ class Autoregressive(Conditioned):
     def _conditioned(self, x: Array) -> Any:
         return self._transformer(self.conditioner(self._input(x)))
 
-    @np.errstate(invalid="ignore")  # of an infinite coordinate a network may make NaN
+    @np.errstate(invalid="ignore")  # of infinity a network makes NaN
     def forward_and_log_det(self, z: Array) -> tuple[Array, Array]:
         """Return `x`, one coordinate after the other, and the sum of the log-derivatives."""
         x, log_det = np.zeros_like(z), np.zeros_like(z)
         for i in range(self.dim):
             value, log_slope = self._conditioned(x).forward_and_log_det(z)
-            # Pass i makes coordinate i. Those after it stay 0: if one of them overflowed, a masked
-            # weight would not hide it, because 0 times infinity is NaN.
+            # Pass i makes coordinate i. Those after it stay 0: if one of them
+            # overflowed, a masked weight would not hide it: 0 times ∞ is NaN.
             now = np.arange(self.dim) == i
-            x, log_det = np.where(now, value, x), np.where(now, log_slope, log_det)
+            x = np.where(now, value, x)
+            log_det = np.where(now, log_slope, log_det)
         return x, np.sum(log_det, axis=-1)
 
     def inverse_and_log_det(self, x: Array) -> tuple[Array, Array]:

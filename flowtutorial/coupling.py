@@ -237,13 +237,15 @@ class Coupling(Conditioned):
     def forward_and_log_det(self, z: Array) -> tuple[Array, Array]:
         """Return `(z_a, τ(z_b; c(z_a)))` and the sum of the log-derivatives."""
         a, b = self._split(z)
-        b, log_det = self._transformer(self.conditioner(self._input(a))).forward_and_log_det(b)
+        transformer = self._transformer(self.conditioner(self._input(a)))
+        b, log_det = transformer.forward_and_log_det(b)
         return self._join(a, b), np.sum(log_det, axis=-1)
 
     def inverse_and_log_det(self, x: Array) -> tuple[Array, Array]:
         """Return `(x_a, τ⁻¹(x_b; c(x_a)))` and the sum of the log-derivatives."""
         a, b = self._split(x)
-        b, log_det = self._transformer(self.conditioner(self._input(a))).inverse_and_log_det(b)
+        transformer = self._transformer(self.conditioner(self._input(a)))
+        b, log_det = transformer.inverse_and_log_det(b)
         return self._join(a, b), np.sum(log_det, axis=-1)
 
     def forward_and_pullback(self, z: Array) -> tuple[Array, Array, Pullback]:
