@@ -163,9 +163,9 @@ class MLP(Parametrised):
         """
         dim, per_output = as_count(dim, "dim", 1), as_count(per_output, "per_output")
         context_dim = as_count(context_dim, "context_dim")
-        # The degrees of a layer's units; every unit may read the context, of degree 0.
+        # Degrees of a layer's units; 0 for a context, which all may read.
         numbers = np.concatenate([np.arange(1, dim + 1), np.zeros(context_dim, dtype=int)])
-        # The lowest degree of a hidden unit; those of degree 0 read the context alone.
+        # Lowest degree of a hidden unit; those of 0 read the context alone.
         first = 0 if context_dim or dim == 1 else 1
         masks, hidden = [], as_hidden(hidden)
         for units in hidden:
