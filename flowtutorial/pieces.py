@@ -14,13 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from .blocks import Array
-from .conditioner import MLP
+from .blocks import Array, as_real, as_vectors
+from .conditioner import MLP, affine
 from .parameters import Parametrised, refilled
 
-MANY = (
-    1 << 15
-)  # points: making the tables of a flow takes as long as its networks on some thousands
+MANY = 1 << 13  # points: the tables of a flow take as long as its networks on a few thousand
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,22 +29,22 @@ class Pieces(MLP):
     ----------
     knots : array of shape (m,)
         Where the slope changes.
-    centers : array of shape (m + 1,)
-        An input on each piece.
+    points : array of shape (m + 1,)
+        The input closest to 0 on each piece: so the digits left are those of the network.
     values, slopes : arrays of shape (outputs, m + 1)
         Outputs there, and their derivatives.
     """
 
     knots: Array = field(default=None, metadata={"static": True})
-    centers: Array = field(default=None, metadata={"static": True})
+    points: Array = field(default=None, metadata={"static": True})
     values: Array = field(default=None, metadata={"static": True})
     slopes: Array = field(default=None, metadata={"static": True})
 
     def __call__(self, h: Array) -> Array:
         """Return the outputs for inputs on the last axis, of length 1."""
-        h = h[..., 0]
+        h = as_vectors(as_real(h, "h"), 1, "h")[..., 0]
         piece = np.searchsorted(self.knots, h, side="right")
-        beyond = h - self.centers[piece]
+        beyond = h - self.points[piece]
         out = np.empty((*h.shape, len(self.values)))
         for j, (value, slope) in enumerate(zip(self.values, self.slopes, strict=True)):
             out[..., j] = value[piece] + slope[piece] * beyond
@@ -57,7 +55,8 @@ def in_pieces(value: Any) -> Any:
     """Return a bijection whose networks of one input are evaluated piece by piece."""
     if type(value) is MLP:
         straight = value.inputs == 1 and value.activation == "relu" and value.masks is None
-        return pieces_of(value) if straight else value
+        pieces = pieces_of(value) if straight else None
+        return value if pieces is None else pieces
     if isinstance(value, tuple):
         made = tuple(map(in_pieces, value))
         return value if all(new is old for new, old in zip(made, value, strict=True)) else made
@@ -68,37 +67,40 @@ def in_pieces(value: Any) -> Any:
     return refilled(value, **changed) if changed else value
 
 
-def pieces_of(network: MLP) -> Pieces:
+def pieces_of(network: MLP) -> Pieces | None:
     """Return a network of one input, with `max(a, 0)`, as its straight pieces.
 
-    A unit switches where the line through its values at two neighbouring knots, or beyond the last
-    of them, crosses 0.
+    A unit switches where its line on a piece crosses 0. None if a slope overflows.
     """
     knots = np.empty(0)
-    for depth in range(1, len(network.weights)):
-        points = np.array([-1.0, 1.0]) if not len(knots) else _with_ends(knots)
-        before = MLP(network.weights[:depth], network.biases[:depth])
-        a = before(points[:, None])
-        with np.errstate(all="ignore"):
-            share = a[:-1] / (a[:-1] - a[1:])  # of the way to the next point
-            crossing = points[:-1, None] + share * np.diff(points)[:, None]
-        within = np.isfinite(crossing)
-        within[1:] &= share[1:] > 0.0  # the first line goes on to the left, and the last
-        within[:-1] &= share[:-1] < 1.0  # to the right
-        knots = np.unique(np.concatenate([knots, crossing[within]]))
-    ends = _with_ends(knots) if len(knots) else np.zeros(2)
-    centers = np.concatenate([ends[:1], 0.5 * (knots[:-1] + knots[1:]), ends[-1:]])
-    centers = centers if len(knots) else np.zeros(1)
-    values, pullback = network.and_pullback(centers[:, None])
-    ones = np.eye(network.outputs)[:, None] * np.ones((len(centers), 1))
-    slopes = np.array([pullback(one, True)[0][:, 0] for one in ones])
+    with np.errstate(all="ignore"):
+        for depth in range(1, len(network.weights) + 1):
+            left, right = np.append(-np.inf, knots), np.append(knots, np.inf)
+            points = np.clip(0.0, left, right)
+            layers = MLP(network.weights[:depth], network.biases[:depth])
+            values, slopes = layers(points[:, None]), _slopes(layers, left, right)
+            if depth < len(network.weights):
+                crossing = points[:, None] - values / slopes
+                within = (left[:, None] < crossing) & (crossing < right[:, None])
+                knots = np.unique(np.concatenate([knots, crossing[within]]))
+    if not (np.isfinite(values).all() and np.isfinite(slopes).all()):
+        return None
+    values, slopes = (np.ascontiguousarray(part.T) for part in (values, slopes))
     return Pieces(
-        network.weights, network.biases, knots=knots, centers=centers,
-        values=np.ascontiguousarray(values.T), slopes=slopes,
-    )  # fmt: skip
+        network.weights, network.biases, knots=knots, points=points, values=values, slopes=slopes
+    )
 
 
-def _with_ends(knots: Array) -> Array:
-    """Return knots with a point before the first and one behind the last."""
-    low, high = knots[0], knots[-1]
-    return np.concatenate([[low - max(1.0, abs(low))], knots, [high + max(1.0, abs(high))]])
+def _slopes(network: MLP, left: Array, right: Array) -> Array:
+    """Return the derivative of each output on the pieces between `left` and `right`.
+
+    Which units are on is seen inside each piece, and not far out, where their sums lose digits.
+    """
+    low = np.maximum(left, np.where(right < 0.0, 2.0 * right, -1.0))
+    high = np.minimum(right, np.where(left > 0.0, 2.0 * left, 1.0))
+    h = np.where((left < 0.0) & (right > 0.0), 0.0, 0.5 * low + 0.5 * high)[:, None]
+    slopes = np.ones_like(h)
+    for weight, bias in zip(network.weights[:-1], network.biases[:-1], strict=True):
+        h = np.maximum(affine(h, weight, bias), 0.0)
+        slopes = (slopes @ weight.T) * (h > 0.0)
+    return slopes @ network.weights[-1].T

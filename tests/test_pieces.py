@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from flowtutorial import MLP, Affine, Chain, Coupling, Flow, Inverse, StandardNormal, maf, realnvp
 from flowtutorial.pieces import MANY, Pieces, in_pieces, pieces_of
@@ -49,11 +53,55 @@ def test_a_unit_that_switches_beyond_the_last_knot_is_found() -> None:
     np.testing.assert_allclose(pieces_of(network).knots, [0.0, 1e6])
 
 
+SCALES = {
+    "tiny-inputs": (1e-20, ([[1e20], [-2e20]], [[1.0, 0.5]]), ([1.0, 0.7], [0.0])),
+    "far-knot": (1.0, ([[1e-9], [-1.0]], [[1.0, 1.0]]), ([1.0, 0.7], [0.0])),
+    "farthest-knot": (1.0, ([[1e-300], [-1.0]], [[1.0, 1.0]]), ([1.0, 0.7], [0.0])),
+    "steep-and-flat": (1.0, ([[1e8], [1e-8]], [[1.0, 1e8]]), ([1.0, 1.0], [0.0])),
+}
+
+
+@pytest.mark.parametrize("name", SCALES)
+def test_digits_are_those_of_the_network_at_any_scale(name: str) -> None:
+    scale, weights, biases = SCALES[name]
+    network = MLP(weights, biases)
+    x = scale * np.random.default_rng(0).normal(size=(2000, 1))
+    expected = network(x)
+    np.testing.assert_allclose(
+        pieces_of(network)(x), expected, rtol=1e-14, atol=1e-15 * np.abs(expected).max()
+    )
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_rounding_is_as_large_as_that_of_the_network(seed: int) -> None:
+    """Weights from 1e-9 to 1e9, some of them 0; the bound is the network of absolute values."""
+    rng = np.random.default_rng(seed)
+    sizes = [1, *rng.integers(1, 9, rng.integers(1, 4)), 2]
+    weights, biases = (
+        [rng.normal(size=s) * np.exp(6.0 * rng.normal(size=s)) * (rng.random(s) < 0.8) for s in sh]
+        for sh in (list(zip(sizes[1:], sizes[:-1], strict=True)), sizes[1:])
+    )
+    network = MLP(tuple(weights), tuple(biases))
+    pieces = pieces_of(network)
+    sides = [np.nextafter(pieces.knots, side) for side in (-np.inf, np.inf)]
+    x = np.concatenate([rng.normal(size=100), 1e3 * rng.normal(size=50), pieces.knots, *sides])
+    x = x[np.abs(x) < 1e50, None]
+    bound = MLP(tuple(map(np.abs, weights)), tuple(map(np.abs, biases)))(np.abs(x))
+    assert np.all(np.abs(pieces(x) - network(x)) <= 20 * np.finfo(float).eps * bound)
+
+
+def test_a_network_whose_slopes_overflow_stays() -> None:
+    flow = Flow(StandardNormal(2), Coupling.init(2, 0, hidden=(4,)))
+    network = MLP(([[1e200]], [[1e200]] * 2), ([-1.0], [0.0, 0.0]))
+    coupling = dataclasses.replace(flow.bijection, conditioner=network)
+    assert in_pieces(coupling) is coupling
+
+
 def test_weights_of_zero_leave_one_piece() -> None:
     network = MLP(([[0.0]], [[0.0]]), ([1.0], [2.0]))
     pieces = pieces_of(network)
     assert len(pieces.knots) == 0
-    assert pieces(np.array([[5.0], [-5.0]])).tolist() == [[2.0], [2.0]]
+    assert pieces([[5], [-5]]).tolist() == [[2.0], [2.0]]
 
 
 def test_missing_values_stay_missing() -> None:
