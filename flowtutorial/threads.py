@@ -8,17 +8,40 @@ as long. With one thread sums are also added in the same order everywhere.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 Called = TypeVar("Called", bound=Callable[..., Any])
 
 
-def one_thread() -> AbstractContextManager[Any]:
-    """Return a context in which matrix products take one thread."""
-    limited: AbstractContextManager[Any] = _controller().limit(limits=1, user_api="blas")
-    return limited
+class _Inside:
+    """Who is in `one_thread` now: the number of threads is that of the whole process."""
+
+    lock = threading.Lock()
+    count = 0
+    limits: Any = None
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Return a context in which matrix products take one thread.
+
+    It may be entered again, and from several threads: the last to leave brings back as many as
+    before the first.
+    """
+    with _Inside.lock:
+        if not _Inside.count:
+            _Inside.limits = _controller().limit(limits=1, user_api="blas")
+        _Inside.count += 1
+    try:
+        yield
+    finally:
+        with _Inside.lock:
+            _Inside.count -= 1
+            if not _Inside.count:
+                _Inside.limits.restore_original_limits()
 
 
 def in_one_thread(function: Called) -> Called:

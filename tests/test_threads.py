@@ -57,3 +57,16 @@ def test_fits_and_densities_take_one_thread(how: str, monkeypatch: pytest.Monkey
             _ = gradient_ascent(flow, x[:, 0], 0.1, 2) if how == "ascent" else fit(flow, x[:, 0])
         assert set(seen) == {1}
         assert set(blas_threads()) == before
+
+
+def test_whoever_leaves_last_brings_the_threads_back() -> None:
+    """Two threads that overlap: the first leaves while the second is still within."""
+    with threadpool_limits(2, user_api="blas"):
+        before = blas_threads()
+        first, second = one_thread(), one_thread()
+        first.__enter__()
+        second.__enter__()
+        first.__exit__(None, None, None)
+        assert set(blas_threads()) == {1}
+        second.__exit__(None, None, None)
+        assert blas_threads() == before
