@@ -179,7 +179,8 @@ class Recorded(np.lib.mixins.NDArrayOperatorsMixin):
     def _where(self, condition: Any, a: Any, b: Any) -> Recorded:
         known = np.ravel(condition.sample)[0] if isinstance(condition, Recorded) else condition
         if isinstance(condition, Recorded) and condition.place is not None:
-            return self.tape.call(_where, condition, a, b)
+            truth = condition if condition.dtype == bool else condition != 0
+            return self.tape.call(_where, truth, a, b)
         sample = np.where(known, *(p.sample if isinstance(p, Recorded) else p for p in (a, b)))
         taken = a if known else b
         if isinstance(taken, Recorded) and taken.place is not None:

@@ -106,6 +106,24 @@ def test_where_chooses_bit_by_bit(share: float) -> None:
     np.testing.assert_array_equal(result.view(np.int64), expected.view(np.int64))
 
 
+@pytest.mark.parametrize(
+    "condition",
+    [
+        lambda x: np.maximum(x, 0.0),
+        lambda x: np.floor(np.abs(x) / 3.0).astype(np.int64),
+        lambda x: 2 * np.greater(x, 0.0).astype(np.int8),
+    ],
+)
+def test_where_takes_numbers_for_truth_values(condition: Any) -> None:
+    x = np.concatenate([[0.0, -0.0, np.nan], np.random.default_rng(0).normal(size=5000)])
+
+    def function(x: Any) -> Any:
+        return np.where(condition(x), x, 1.0)
+
+    with np.errstate(invalid="ignore"):
+        np.testing.assert_array_equal(steps_of(function)(x), function(x))
+
+
 def test_zeros_of_two_signs_are_two_numbers() -> None:
     def function(x: Any) -> Any:
         return np.copysign(x, 0.0) + 2.0 * np.copysign(x, -0.0)
