@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 DOUBLE = np.dtype(np.float64)
 BYTES = 5 << 18  # of all buffers together: the steps of a gradient are many
+FEW = 8  # parameters, up to which the sums of products of scores are taken one by one
 Reduction = tuple[Any, tuple[Place, ...]]
 SIGNS: dict[Any, str] = {np.add: "+", np.subtract: "-", np.multiply: "*", np.divide: "/"}
 
@@ -43,18 +44,19 @@ SIGNS: dict[Any, str] = {np.add: "+", np.subtract: "-", np.multiply: "*", np.div
 def sums_for(flow: Flow) -> Sums | None:
     """Return the sums that the likelihood of `flow` needs, at any parameters.
 
-    None if the flow is about vectors, has no parameters or a bounded support, or if its code does
-    something else than to call elementwise functions of the data.
+    None if the flow is about vectors, has no parameters, or a bounded support for some of them, or
+    if its code does something else than to call elementwise functions of the data.
     """
     if flow.event_ndim or not flow.params.size:
         return None
     tape = Tape()
     try:
-        if tuple(flow.bijection.codomain) != (-np.inf, np.inf):
-            return None
         with np.errstate(all="call", call=lambda kind, flag: None):
             recorded = flow.around(flow.bijection.rebuild(tape.number, refilled))
-            return Sums(tape, *recorded.formula_and_score(tape.data(DOUBLE), summed=None))
+            log_prob, score = recorded.formula_and_score(tape.data(DOUBLE), summed=None)
+            if tuple(recorded.bijection.codomain) != (-np.inf, np.inf) or not varies(log_prob):
+                return None
+            return Sums(tape, log_prob, score)
     except Exception:  # the code itself, when it is called, says better what is wrong
         return None
 
@@ -90,7 +92,12 @@ class Sums:
         return float(value), np.concatenate(parts)
 
     def moments(self, x: Array, flow: Flow) -> tuple[float, Array, float]:
-        """Return `Σ log p`, `Σ s sᵀ` with `Σ s` below it, and the largest `log p`."""
+        """Return `Σ log p`, `Σ s sᵀ` with `Σ s` below it, and the largest `log p`.
+
+        NaN for many parameters: their products are quicker by a matrix product of all scores.
+        """
+        if len(self.single) > FEW:
+            return np.nan, np.array(np.nan), np.nan
         if self._moments is None:
             self._moments = self._read_by_bin() if self.by_bin else self._read_moments()
         (value, *sums), products, rows, largest = self._moments(x, flow)
@@ -137,12 +144,14 @@ class Term(NamedTuple):
 def terms_of(part: Any, weight: Any = 1.0) -> Iterator[Term]:
     """Yield the terms of the sum of `weight * part` over the data.
 
-    Constants are taken out of sums of products alone: such a product is rounded, and its sum has no
-    larger error. Of `x - c` the sum would lose digits that the difference has.
+    Constants are taken out of sums of products alone: such a product is rounded, and its sum adds
+    little to the error. Of `x - c` the sum would lose digits that the difference has.
     """
     function, read = _call_of(part)
     if not varies(part):
         yield Term(weight * _value(part))
+    elif _is_no_double(part):  # of truth values, a sum says how many: their product does not
+        yield Term(weight, np.add.reduce, (part.place,))
     elif function in (np.add, np.subtract) and _is_zero(read[1]):
         yield from terms_of(read[0], weight)
     elif function is np.negative:
@@ -155,7 +164,7 @@ def terms_of(part: Any, weight: Any = 1.0) -> Iterator[Term]:
         yield from terms_of(read[0], weight / read[1])
     elif function in (np.multiply, np.square):
         (of_u, u), (of_v, v) = (_factor(each) for each in (read[0], read[-1]))
-        yield Term(weight * of_u * of_v, np.dot, (u.place, v.place))
+        yield Term(weight * of_u * of_v, np.dot, tuple(sorted((u.place, v.place))))
     elif function in (np.add, np.subtract) and all(map(_is_rounded, read)):
         yield from terms_of(read[0], weight)
         yield from terms_of(read[1], weight if function is np.add else -weight)
@@ -168,6 +177,8 @@ def _factor(part: Recorded) -> tuple[Any, Recorded]:
     weight: Any = 1.0
     while True:
         function, read = _call_of(part)
+        if any(map(_is_no_double, read)):
+            return weight, part
         if function is np.negative:
             weight, part = -weight, read[0]
         elif function is np.multiply and not varies(read[0]):
@@ -186,7 +197,16 @@ def _is_rounded(part: Any) -> bool:
     function, read = _call_of(_factor(part)[1])
     if function in (np.add, np.subtract):
         return all(map(_is_rounded, read))
-    return function in (np.multiply, np.square)
+    return function in (np.multiply, np.square) and not any(map(_is_sign, read))
+
+
+def _is_sign(part: Any) -> bool:
+    """Whether a part is a sign or a truth value, with which a product is exact."""
+    return _is_no_double(part) or _call_of(part)[0] is np.sign
+
+
+def _is_no_double(part: Any) -> bool:
+    return varies(part) and part.dtype != DOUBLE
 
 
 def _without_constants(part: Recorded) -> tuple[Recorded, Any]:
@@ -356,8 +376,10 @@ class _Places:
         reading = self.reading
         if flow is not self.flow:
             values = [np.asarray(value)[()] for _, value in leaves(flow.bijection)]
-            self.read_first, (self.above, *rest) = reading.numbers(*values)
+            self.read_first, (above, *rest) = reading.numbers(*values)
             self.extra, weights = rest[: reading.extra], rest[reading.extra :]
+            # some are arrays of one element, as zeros_like(x) is of the one that stands for many
+            self.above, *weights = (np.ravel(part)[0] for part in (above, *weights))
             self.matrix[...] = 0.0
             np.add.at(self.matrix, tuple(reading.entries), weights)
             self.flow = flow

@@ -5,20 +5,25 @@ from __future__ import annotations
 import copy
 import pickle
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pytest
 from cases import CASES
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from flowtutorial import (
     Affine,
     Bijection,
     Chain,
+    DivergenceError,
     Exp,
     Flow,
     Inverse,
+    LeakyReLU,
     Logistic,
     Shift,
     SinhArcsinh,
@@ -31,6 +36,10 @@ from flowtutorial import (
 from flowtutorial.likelihood import _moments
 from flowtutorial.observations import observe
 from flowtutorial.sums import sums_for
+
+number = st.floats(-0.8, 0.8)
+rates = st.sampled_from([1e-3, 0.1, 1e3])
+kinds = st.sampled_from(["float32", "swapped", "strided", "one", "constant", "large"])
 
 READ = {
     "shift", "affine", "affine-small", "leaky-relu", "leaky-relu-steep", "sinh-arcsinh",
@@ -148,6 +157,147 @@ def test_a_readers_own_bijection_is_read() -> None:
     value, slope = flow._log_prob_and_slope(x)
     read = flow.sums.slope(x, flow)
     np.testing.assert_allclose([read[0], *read[1]], [value, *slope], rtol=1e-11)
+
+
+@dataclass(frozen=True, eq=False)
+class Own(Bijection):
+    """A shift with a score of a reader's own, which looks at the parameter and the data."""
+
+    shift: float
+
+    def forward_and_log_det(self, z: Any) -> tuple[Any, Any]:
+        """Shift to the right."""
+        return z + self.shift, np.zeros_like(z)
+
+    def inverse_and_log_det(self, x: Any) -> tuple[Any, Any]:
+        """Shift back."""
+        return x - self.shift, np.zeros_like(x)
+
+    def inverse_and_pullback(self, x: Any) -> tuple[Any, Any, Any]:
+        """Pull back `weight`."""
+        z, log_det = self.inverse_and_log_det(x)
+
+        def pullback(bar: Any, summed: bool = False) -> tuple[Any, list[Any]]:
+            weight = self.weight(x)
+            return bar, [np.sum(weight) if summed else weight]
+
+        return z, log_det, pullback
+
+    def weight(self, x: Any) -> Any:
+        """Return the score."""
+        raise NotImplementedError
+
+
+WEIGHTS: dict[str, Callable[[Any, Any], Any]] = {
+    "of-two-masks": lambda shift, x: shift * (x > 0.0) * (x < 1.0),
+    "of-their-product": lambda shift, x: shift * ((x > 0.0) * (x < 1.0)),
+    "of-either": lambda shift, x: shift * ((x > 0.0) * (x < 1.0) + (x > 0.5) * (x < 2.0)),
+    "of-small-integers": lambda shift, x: shift * (np.sign(x).astype(np.int8) * (x > -1.0)),
+    "of-a-mask": lambda shift, x: 2.0 * (x > 0.0) - shift,
+    "of-a-choice": lambda shift, x: np.where(shift > 0.0, x, -x) * np.maximum(shift, 0.5),
+    "of-powers": lambda shift, x: x**2 / (1 + shift**2) ** 3 + np.power(shift, 4),
+}
+
+
+@pytest.mark.parametrize("name", WEIGHTS)
+def test_scores_of_truth_values_are_counted(name: str) -> None:
+    """A sum of products of truth values is a number of data; NumPy's dot says whether there are."""
+    kind = type("Weighted", (Own,), {"weight": lambda self, x: WEIGHTS[name](self.shift, x)})
+    flow = Flow(StandardNormal(), kind(-0.25)).moved_to(np.array([0.5]))
+    data = observe(flow, np.random.default_rng(0).normal(size=3000))
+    assert flow.sums is not None
+    found, expected = _moments(flow, data), _moments(plain(flow), data)
+    for a, b in zip(found[:4], expected[:4], strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12)
+
+
+def test_no_digits_of_a_signed_number_are_lost() -> None:
+    """A product with a sign is exact, so a constant stays in its sum."""
+    kind = type("Signed", (Own,), {"weight": lambda _, x: np.sign(x) * x - (1e15 + 0.25)})
+    flow = Flow(StandardNormal(), kind(0.0)).moved_to(np.array([1e15]))
+    assert flow.sums is not None
+    assert flow.sums.slope(1e15 + np.arange(101.0) ** 2, flow)[1] == 338350.0 - 25.25
+
+
+class OnPositive(Own):
+    """A shift whose values are said to be positive where the parameter is."""
+
+    codomain = property(lambda self: (0.0 if self.shift > 0.0 else -np.inf, np.inf))  # type: ignore[assignment]
+
+    def weight(self, x: Any) -> Any:
+        """Return the score of a normal density."""
+        return x - self.shift
+
+
+def test_a_support_that_depends_on_the_parameters_is_left_to_the_code() -> None:
+    assert sums_for(Flow(StandardNormal(), OnPositive(-1.0))) is None
+
+
+class Improper:
+    """The same density everywhere."""
+
+    def log_prob(self, z: Any) -> Any:
+        """Return 0."""
+        return np.zeros_like(z)
+
+    def sample(self, n: int, rng: np.random.Generator) -> Any:
+        """Return draws from an interval."""
+        return rng.random(n)
+
+
+def test_a_density_that_does_not_vary_is_left_to_the_code() -> None:
+    ascent = gradient_ascent(Flow(Improper(), Affine(0.0, 0.0)), [1.0, 2.0, 4.0], 0.5, 2)
+    np.testing.assert_array_equal(ascent.params, [[0.0, 0.0], [0.0, -0.5], [0.0, -1.0]])
+    ascent = gradient_ascent(Flow(Improper(), Shift(1.0)), [1.0, 2.0, 4.0], 0.5, 2)
+    assert ascent.params.ravel().tolist() == [1.0, 1.0, 1.0]
+
+
+@pytest.mark.parametrize("parts", [(Affine(0.1, 0.2),), (Affine(0.1, 0.2), Shift(0.3))])
+def test_a_chain_may_stretch_all_data_alike(parts: tuple[Bijection, ...]) -> None:
+    """Its log-determinant is a number, summed in an array of one element."""
+    x = np.array([1.0, 2.0, 4.0])
+    ascent = gradient_ascent(Flow(StandardNormal(), Chain(parts)), x, 0.1, 3)
+    expected = gradient_ascent(plain(Flow(StandardNormal(), Chain(parts))), x, 0.1, 3)
+    np.testing.assert_allclose(ascent.params, expected.params, rtol=1e-13)
+
+
+def test_many_products_of_scores_are_left_to_the_code() -> None:
+    """Of 40 parameters there are 1600, each with a line of printed code."""
+    flow = Flow(StandardNormal(), Chain((Affine(0.1, 0.01),) * 20))
+    assert flow.sums is not None
+    data = observe(flow, np.random.default_rng(0).normal(size=200))
+    np.testing.assert_array_equal(_moments(flow, data).outer, _moments(plain(flow), data).outer)
+    assert flow.sums._moments is None
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 4), number, number), min_size=1, max_size=3), rates, kinds)
+def test_an_ascent_is_that_of_the_code(parts: Any, rate: float, kind: str) -> None:
+    """Whatever the flow and the data, also where it diverges: iterates, and where it stops."""
+    made = [(Affine, Shift, SinhArcsinh, LeakyReLU, Inverse)[which] for which, _, _ in parts]
+    bijection = Chain(
+        tuple(
+            cls(Affine(a, b))
+            if cls is Inverse
+            else cls(a)
+            if cls in (Shift, LeakyReLU)
+            else cls(a, b)
+            for cls, (_, a, b) in zip(made, parts, strict=True)
+        )
+    )
+    x = 0.5 + 2.0 * np.random.default_rng(1).normal(size=200)
+    x = {"float32": x.astype(np.float32), "swapped": x.astype(">f8"), "strided": x[::-3],
+         "one": x[:1], "constant": np.full(9, 1.25), "large": 1e8 + x}[kind]  # fmt: skip
+    start = Flow(StandardNormal(), bijection)
+    ascents = []
+    for flow in (start, plain(start)):
+        try:
+            ascents.append(gradient_ascent(flow, x, rate, 5))
+        except DivergenceError as error:
+            ascents.append(error.trace)
+    found, expected = ascents
+    assert found.params.shape == expected.params.shape
+    np.testing.assert_allclose(found.params, expected.params, rtol=1e-9, atol=1e-9)
 
 
 def test_an_ascent_and_a_fit_end_where_the_code_leads() -> None:
