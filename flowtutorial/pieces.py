@@ -31,7 +31,7 @@ class Pieces(MLP):
         Where the slope changes.
     points : array of shape (m + 1,)
         The input closest to 0 on each piece: so the digits left are those of the network.
-    values, slopes : arrays of shape (outputs, m + 1)
+    values, slopes : arrays of shape (m + 1, outputs)
         Outputs there, and their derivatives.
     """
 
@@ -44,10 +44,9 @@ class Pieces(MLP):
         """Return the outputs for inputs on the last axis, of length 1."""
         h = as_vectors(as_real(h, "h"), 1, "h")[..., 0]
         piece = np.searchsorted(self.knots, h, side="right")
-        beyond = h - self.points[piece]
-        out = np.empty((*h.shape, len(self.values)))
-        for j, (value, slope) in enumerate(zip(self.values, self.slopes, strict=True)):
-            out[..., j] = value[piece] + slope[piece] * beyond
+        out = self.slopes.take(piece, axis=0)  # row by row: twice as fast as slopes[piece]
+        out *= (h - self.points[piece])[..., None]
+        out += self.values.take(piece, axis=0)
         return out
 
 
@@ -85,7 +84,6 @@ def pieces_of(network: MLP) -> Pieces | None:
                 knots = np.unique(np.concatenate([knots, crossing[within]]))
     if not (np.isfinite(values).all() and np.isfinite(slopes).all()):
         return None
-    values, slopes = (np.ascontiguousarray(part.T) for part in (values, slopes))
     return Pieces(
         network.weights, network.biases, knots=knots, points=points, values=values, slopes=slopes
     )

@@ -44,7 +44,7 @@ def test_knots_are_where_units_switch() -> None:
     network = MLP(([[2.0], [-1.0]], [[1.0, 0.0]], [[1.0]]), ([-4.0, 1.0], [-3.0], [0.5]))
     pieces = pieces_of(network)
     np.testing.assert_allclose(pieces.knots, [1.0, 2.0, 3.5], rtol=1e-15)
-    np.testing.assert_allclose(pieces.slopes, [[0.0, 0.0, 0.0, 2.0]], rtol=1e-15)
+    np.testing.assert_allclose(pieces.slopes, [[0.0], [0.0], [0.0], [2.0]], rtol=1e-15)
     np.testing.assert_allclose(pieces(np.array([[0.0], [3.5], [4.5]]))[:, 0], [0.5, 0.5, 2.5])
 
 
