@@ -26,7 +26,6 @@ from .recorded import (
     block_of,
     homes_of,
     order_of,
-    refuse,
     varies,
 )
 from .spline import ByBin, assembled, products_by_bin
@@ -94,9 +93,10 @@ class Sums:
     def moments(self, x: Array, flow: Flow) -> tuple[float, Array, float]:
         """Return `Σ log p`, `Σ s sᵀ` with `Σ s` below it, and the largest `log p`.
 
-        NaN for many parameters: their products are quicker by a matrix product of all scores.
+        NaN where the code has to say it: of many single parameters, whose products are quicker by
+        a matrix product of all scores, and of splines with different bins.
         """
-        if len(self.single) > FEW:
+        if not self._has_moments():
             return np.nan, np.array(np.nan), np.nan
         if self._moments is None:
             self._moments = self._read_by_bin() if self.by_bin else self._read_moments()
@@ -117,16 +117,20 @@ class Sums:
         return Reading(self.tape, [self.log_prob, *products, *self.score], largest=self.log_prob)
 
     def _read_by_bin(self) -> Reading:
-        """Return the reading of products bin by bin; all parts have to have the same bins."""
-        columns: list[Any] = []
-        for part in self.score:
-            columns += [part.left, part.right] if isinstance(part, ByBin) else [part]
-        ks = {part.k.place for part in self.by_bin}
-        if len(ks) > 1 or not all(map(varies, columns)):
-            refuse()
         add = functools.partial(_products, len(self.rows[0].sample) - 1)
-        whole = [(add, (*ks, *(column.place for column in columns)))]
-        return Reading(self.tape, [self.log_prob], whole, self.rows, self.log_prob)
+        places = tuple(column.place for column in (self.by_bin[0].k, *self._columns()))
+        return Reading(self.tape, [self.log_prob], [(add, places)], self.rows, self.log_prob)
+
+    def _has_moments(self) -> bool:
+        if not self.by_bin:
+            return len(self.score) <= FEW
+        one_set_of_bins = len({part.k.place for part in self.by_bin}) == 1
+        return one_set_of_bins and all(map(varies, self._columns()))
+
+    def _columns(self) -> Iterator[Any]:
+        """Yield what a score has for each datum."""
+        for part in self.score:
+            yield from (part.left, part.right) if isinstance(part, ByBin) else (part,)
 
 
 def _products(bins: int, k: Array, *columns: Array) -> Array:

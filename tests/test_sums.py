@@ -25,6 +25,7 @@ from flowtutorial import (
     Inverse,
     LeakyReLU,
     Logistic,
+    RationalQuadraticSpline,
     Shift,
     SinhArcsinh,
     StandardNormal,
@@ -259,6 +260,16 @@ def test_a_chain_may_stretch_all_data_alike(parts: tuple[Bijection, ...]) -> Non
     ascent = gradient_ascent(Flow(StandardNormal(), Chain(parts)), x, 0.1, 3)
     expected = gradient_ascent(plain(Flow(StandardNormal(), Chain(parts))), x, 0.1, 3)
     np.testing.assert_allclose(ascent.params, expected.params, rtol=1e-13)
+
+
+@pytest.mark.parametrize("between", [Affine(0.1, 0.2), Inverse(RationalQuadraticSpline.init(3))])
+def test_products_of_splines_with_different_bins_are_left_to_the_code(between: Bijection) -> None:
+    spline = RationalQuadraticSpline([0.3, 0.0], [-0.2, 0.1], [0.4])
+    flow = Flow(StandardNormal(), Chain((spline, between, spline)))
+    assert flow.sums is not None
+    data = observe(flow, np.random.default_rng(0).normal(size=200))
+    np.testing.assert_array_equal(_moments(flow, data).outer, _moments(plain(flow), data).outer)
+    assert len(fit(flow, data.x, ridge=1.0, max_iterations=2).params) == flow.params.size
 
 
 def test_many_products_of_scores_are_left_to_the_code() -> None:
