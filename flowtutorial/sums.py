@@ -238,6 +238,15 @@ def _value(part: Any) -> Any:
     return np.ravel(part)[0]
 
 
+def _number_of(part: Any) -> Any:
+    """Return what stands for a number; of an array of one element, as zeros_like(x), for that."""
+    return part.tape.call(_first, part) if isinstance(part, Recorded) and part.ndim else part
+
+
+def _first(array: Array) -> Any:
+    return np.ravel(array)[0]
+
+
 def _call_of(part: Any) -> tuple[Any, list[Any]]:
     """Return the function that gave a part, and what it has read."""
     if not isinstance(part, Recorded) or not part.place:
@@ -281,7 +290,7 @@ class Reading:
                 entries.append((row, self._number(term)))
                 weights.append(term.weight)
         self.entries, self.shape = np.array(entries).T, (len(wanted), len(self.reductions) + 1)
-        self._print(tape, [above, *(numbers or []), *weights])
+        self._print(tape, [_number_of(above), *(numbers or []), *map(_number_of, weights)])
         self.free: list[_Places] = []
 
     def _number(self, term: Term) -> int:
@@ -380,10 +389,8 @@ class _Places:
         reading = self.reading
         if flow is not self.flow:
             values = [np.asarray(value)[()] for _, value in leaves(flow.bijection)]
-            self.read_first, (above, *rest) = reading.numbers(*values)
+            self.read_first, (self.above, *rest) = reading.numbers(*values)
             self.extra, weights = rest[: reading.extra], rest[reading.extra :]
-            # some are arrays of one element, as zeros_like(x) is of the one that stands for many
-            self.above, *weights = (np.ravel(part)[0] for part in (above, *weights))
             self.matrix[...] = 0.0
             np.add.at(self.matrix, tuple(reading.entries), weights)
             self.flow = flow
