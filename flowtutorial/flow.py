@@ -440,6 +440,11 @@ class Flow:
 
     def _log_prob_and_slope(self, x: Array) -> tuple[float, Array]:
         """Return `Σ log p(x; θ)` and its derivative by the vector of parameters."""
+        sums = self.sums_of_many(len(x))
+        if sums is not None:
+            value, slope = sums.slope(x, self)
+            if np.isfinite(value) and np.isfinite(slope).all():
+                return value, slope  # or the code has a say: numbers before sums may overflow
         log_prob, score = self._pulled(x, summed=True)
         return float(log_prob.sum()), np.concatenate([np.empty(0), *map(np.ravel, score)])
 
@@ -498,11 +503,6 @@ class Flow:
 def sums_of(block: Block, flow: Flow) -> tuple[float, Array]:
     """Return `Σ log p(x; θ)` over a block, and its derivative by the vector of parameters."""
     with np.errstate(all="ignore"):  # callers check for finite results
-        sums = flow.sums_of_many(len(block.x))
-        if sums is not None:
-            value, slope = sums.slope(block.x, flow)
-            if np.isfinite(value) and np.isfinite(slope).all():
-                return value, slope  # or the code has a say: numbers before sums may overflow
         return flow._given(block.context)._log_prob_and_slope(block.x)
 
 
