@@ -7,6 +7,7 @@ Newton's method with the curvature read off the scores, which chapter 4 leads up
 from __future__ import annotations
 
 import inspect
+import itertools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ import numpy as np
 
 from .blocks import Array, as_count
 from .flow import Flow, sums_of
-from .kinks import AT_A_KINK, STUCK, climb_over_kinks
+from .kinks import Place, climb_over_kinks
 from .observations import Block, Observations, observe
 from .spline import outer_products
 from .threads import in_one_thread
@@ -28,6 +29,7 @@ LITTLE, PATIENCE = 0.5, 3  # a gain of the log-likelihood that is little in as m
 MOST = 40  # damped steps by outer products
 MANY = 200  # parameters: beyond, a matrix of their products costs more than it gains
 MANY_ROWS = 1 << 17  # observations: of these only sums are kept
+LOST = 1e-6  # of the usual outer products: a parameter without influence
 FLAT = 1e-7  # of the largest curvature: what differences of gradients can't tell from none
 
 
@@ -347,31 +349,31 @@ def newton(
     ridge = finite_number(ridge, "ridge")
     if ridge < 0.0:
         raise ValueError(f"ridge: expected 0 or a positive number, got {ridge:g}")
+    limit = as_count(max_iterations, "max_iterations")
     objective = _Objective(flow, data, ridge / len(data))
-    message = f"{as_count(max_iterations, 'max_iterations')} iterations were not enough"
-    converged = kink = False
-    n, found, iterations = len(data), objective.moments(flow.params), 0
-    with progress_bar(max_iterations, progress) as bar:
-        climb = _climb(objective, found)
-        for found in climb:
+    with progress_bar(limit, progress) as bar:
+        iterations = -1  # the first is the start
+        for found in itertools.islice(_climb(objective), limit + 1):
             objective.check_bounded(found)
-            if _standard_errors(found, n) <= tolerance:
-                converged, message = True, f"the next step is below {tolerance:g} standard errors"
-            if converged or iterations >= max_iterations:
-                break
             iterations += 1
-            bar.update(1)
+            bar.update(min(iterations, 1))
             bar.set_postfix_str(f"mean log-likelihood {found.value:.6f}", refresh=False)
-        else:
-            summit = climb_over_kinks(
-                objective.slope, found.params, _metric(found.outer, 1e-3), n,
-                tolerance=tolerance, iterations=max_iterations - iterations + 1,
-            )  # fmt: skip
-            iterations += summit.iterations - 1
-            kink = summit.message in (AT_A_KINK, STUCK)
-            converged, message = summit.converged, summit.message
-            found = objective.moments(summit.params)
-            objective.check_bounded(found)
+        summit = climb_over_kinks(
+            objective, objective.placed(found), len(data),
+            tolerance=tolerance, iterations=limit - iterations,
+        )  # fmt: skip
+    found = objective.moments(summit.params)
+    objective.check_bounded(found)
+    iterations += summit.iterations
+    converged, message = summit.converged, summit.message or f"{limit} iterations were not enough"
+    lost = [name for name, is_lost in zip(flow.param_names, objective.lost(found), strict=True) if is_lost]
+    if converged and not ridge and lost:
+        converged = False
+        shown = ", ".join(lost[:3]) + (f" and {len(lost) - 3} more" if len(lost) > 3 else "")
+        message = (
+            f"{shown} lost all influence on the likelihood; start nearer to the data, as with an "
+            "Affine of their mean and standard deviation, or give a ridge"
+        )
     fitted = flow.with_params(found.params)
     away = found.params - flow.params
     return Fit(
@@ -383,19 +385,21 @@ def newton(
         gradient_norm=float(np.linalg.norm(found.gradient)),
         iterations=iterations,
         _data=data,
-        _kink=kink,
+        _kink=summit.kink,
         _ridge=objective.ridge,
     )
 
 
-def _climb(objective: _Objective, found: _Moments) -> Iterator[_Moments]:
-    """Yield a start and the steps up from it, until they gain little in the log-likelihood."""
-    steps, values, n = _Marquardt(objective), [found.value], len(objective.data)
+def _climb(objective: _Objective) -> Iterator[_Moments]:
+    """Yield the start and the steps up from it, until they gain little in the log-likelihood."""
+    steps, n = _Marquardt(objective), len(objective.data)
+    found = objective.moments(objective.center)
+    values = [found.value]
     yield found
-    while steps.taken < MOST:
+    while steps.taken < MOST and _standard_errors(found, n) > 1.0:
         if len(values) > PATIENCE and values[-1] - values[0] < LITTLE / n:
             return
-        climbed = steps.step(found) if _standard_errors(found, n) > 1.0 else None
+        climbed = steps.step(found)
         if climbed is None:
             return
         found = climbed
@@ -408,6 +412,9 @@ class _Objective:
 
     def __init__(self, flow: Flow, data: Observations, ridge: float) -> None:
         self.flow, self.data, self.ridge, self.center = flow, data, ridge, flow.params
+        # which parameters matter to the start's own draws, and the diagonal of the outer products
+        # when the data had become likely
+        self.matter, self.usual = np.zeros(flow.params.size, bool), np.zeros(flow.params.size)
 
     def at(self, params: Array) -> Flow:
         """Return the flow with other parameters."""
@@ -435,10 +442,33 @@ class _Objective:
         away = params - self.center
         return value - 0.5 * self.ridge * float(away @ away), gradient - self.ridge * away
 
+    def slopes(self, points: Array) -> Array:
+        """Return the gradients at the rows of an array: one pass."""
+        (sums,) = self.data.reduce(_slopes_of, [self.at(point) for point in points])
+        slopes: Array = sums / len(self.data) - self.ridge * (points - self.center)
+        return slopes
 
-def _metric(outer: Array, floor: float) -> Array:
+    def place(self, params: Array) -> Place:
+        """Return value, gradient and metric: one pass."""
+        return self.placed(self.moments(params))
+
+    def placed(self, found: _Moments) -> Place:
+        """Return the same of what one pass has found."""
+        matrix, scales = _scaled(_metric(found.outer, self.usual, 0.01))
+        unit = scales[:, None] * np.linalg.inv(np.linalg.cholesky(matrix)).T
+        return Place(found.params, found.value, found.gradient, unit)
+
+    def lost(self, found: _Moments) -> Array:
+        """Return which parameters no longer matter: neither to the data nor to the flow's draws."""
+        own = np.diag(_own_moments(self.at(found.params), self.data.some_contexts)[1])
+        size = np.maximum(np.diag(found.outer), own)  # with a ridge the first is never small
+        lost: Array = (size <= LOST * self.usual) & (self.matter | (self.usual > 0.0))
+        return lost
+
+
+def _metric(outer: Array, usual: Array, floor: float) -> Array:
     """Return outer products as a metric: positive, also where a parameter has no influence."""
-    diagonal = np.diag(outer)
+    diagonal = np.maximum(np.diag(outer), usual)
     metric: Array = outer + np.diag(np.where(diagonal > 0.0, floor * diagonal, 1.0))
     return metric
 
@@ -458,7 +488,9 @@ class _Marquardt:
     a parameter that loses its influence must not run away (Moré 1978). Where the data are `FAR`
     less likely than the flow's own draws, outer products overrate the curvature by much; there `B`
     is the information of these draws, in which a step is no longer than `RADIUS`: so the density
-    changes about as much as when a normal density moves by twice its standard deviation.
+    changes about as much as when a normal density moves by twice its standard deviation. Parameters
+    that do not matter to half of the data, as those of a spline in whose tails they lie, are held
+    on this way. Otherwise the spline would bend to spare its own draws a change.
     """
 
     FAR = 4.0  # nats for each observation
@@ -467,22 +499,17 @@ class _Marquardt:
     def __init__(self, objective: _Objective) -> None:
         self.objective, self.far, self.damping, self.taken = objective, True, 0.03, 0
         self.scale = np.zeros(objective.center.size)
+        self.held: Array | None = None
 
     def step(self, found: _Moments) -> _Moments | None:
         """Return where a step leads that climbs; None if there is none."""
-        curvature = found.outer
+        curvature, gradient = found.outer, found.gradient
         if self.far:
-            flow, data = self.objective.at(found.params), self.objective.data
-            expected, information = _own_moments(flow, data.some_contexts)
-            alike = _standard_errors(found, 1) ** 2  # 1 if all scores are the same
-            self.far = found.value < expected - self.FAR or alike > 0.9
-            if self.far:
-                information += self.objective.ridge * np.eye(len(information))
-                curvature = _metric(information, 0.1)
+            curvature, gradient = self._from_afar(found)
         diagonal = np.diag(curvature)
         self.scale = diagonal if self.far else np.maximum(diagonal, self.scale)
         root = 1.0 / np.sqrt(np.where(self.scale > 0.0, self.scale, 1.0))
-        matrix, g = root[:, None] * curvature * root, root * found.gradient
+        matrix, g = root[:, None] * curvature * root, root * gradient
         floor = np.where(diagonal > 0.0, 1e-12 * np.diag(matrix), 1.0)
         rise, reach = 2.0, self.RADIUS
         while self.damping < 1e10 and reach > 1e-10:
@@ -502,6 +529,38 @@ class _Marquardt:
             else:
                 self.damping, rise = self.damping * rise, 2.0 * rise
         return None
+
+    def _from_afar(self, found: _Moments) -> tuple[Array, Array]:
+        """Return curvature and gradient for a step while the data are far, or once they are not."""
+        objective, n = self.objective, len(self.objective.data)
+        flow = objective.at(found.params)
+        expected, information = _own_moments(flow, objective.data.some_contexts)
+        own = np.diag(information).copy()
+        if self.held is None:
+            objective.matter = own > 0.0
+            self.held = _matter_little(flow, objective.data)
+        alike = _standard_errors(found, 1) ** 2  # 1 if all scores are the same
+        self.far = found.value < expected - self.FAR or alike > 0.9
+        if not self.far:
+            objective.usual = np.maximum(own, np.diag(found.outer))
+            return found.outer, found.gradient
+        information += objective.ridge * np.eye(len(information))
+        metric = _metric(information, own, 0.1)
+        free = np.where(self.held, 0.0, found.gradient)
+        if n * free @ np.linalg.solve(metric, free) < 1.0:
+            self.held = np.zeros_like(self.held)
+            return metric, found.gradient
+        information[self.held] = information[:, self.held] = 0.0
+        return _metric(information, np.zeros_like(own), 0.1), free
+
+
+def _matter_little(flow: Flow, data: Observations) -> Array:
+    """Return which parameters the densities of most of the data don't depend on."""
+    x, context = data.some
+    with np.errstate(all="ignore"):
+        score = flow._given(context)._log_prob_and_score(x)[1]
+    little: Array = np.mean(score != 0.0, axis=0) < 0.5
+    return little
 
 
 class Narrow(NamedTuple):
@@ -667,15 +726,15 @@ def _hessian(flow: Flow, data: Observations) -> Array:
     params = flow.params
     _, units = _scaled(_own_moments(flow, data.some_contexts)[1])
     steps = np.diag(np.maximum(np.cbrt(np.finfo(float).eps) * units, 1e-10 * np.abs(params)))
-    ends = [params + steps, params - steps]
-    flows = [[flow.with_params(row) for row in end] for end in ends]
-    up, down = data.reduce(_slopes_of, flows)  # all in one pass
-    matrix = (up - down) / np.diag(ends[0] - ends[1])[:, None] / len(data)
+    ends = np.vstack([params + steps, params - steps])
+    (slopes,) = data.reduce(_slopes_of, [flow.with_params(row) for row in ends])  # one pass
+    up, down = np.split(slopes, 2)
+    matrix = (up - down) / np.diag(ends[: len(steps)] - ends[len(steps) :])[:, None] / len(data)
     return 0.5 * (matrix + matrix.T)
 
 
-def _slopes_of(block: Block, flows: list[list[Flow]]) -> tuple[Array, ...]:
-    return tuple(np.array([sums_of(block, flow)[1] for flow in end]) for end in flows)
+def _slopes_of(block: Block, flows: list[Flow]) -> tuple[Array]:
+    return (np.array([sums_of(block, flow)[1] for flow in flows]),)
 
 
 def _inverse_or_nan(matrix: Array) -> Array:

@@ -100,11 +100,14 @@ class Observations:
         return self.rows(slice(first, first + self.x.chunks[0][index]))
 
     @functools.cached_property
+    def some(self) -> tuple[Array, Array | None]:
+        """256 observations from all over the data, and their contexts."""
+        return self.rows(np.linspace(0, len(self) - 1, 256).astype(int))
+
+    @property
     def some_contexts(self) -> Array | None:
-        """256 contexts from all over the data."""
-        if self.context is None:
-            return None
-        return self.rows(np.linspace(0, len(self) - 1, 256).astype(int))[1]
+        """The contexts of these."""
+        return None if self.context is None else self.some[1]
 
 
 def observe(flow: Flow, x: Any, context: Any = None, *, density: bool = False) -> Observations:
