@@ -22,7 +22,8 @@ NEARBY = 1e-4  # distance at which slopes are compared, in the metric
 WINDOW, GAIN = 20, 0.01  # steps over which a gain of the log-likelihood is small
 BALANCED = 0.1  # standard errors that the slopes around a summit may leave
 BENT = 0.1  # share of a change of the slope that may differ from that on the other side
-CURVED = 1e-4  # least curvature that counts, in the metric
+CURVED = 1e-7  # least curvature that counts, in the metric
+SLOW = 0.03  # of the last step: a step no shorter than that asks for the curvature anew
 FEW = 10  # parameters: the curvature costs less than the steps that it saves
 AT_A_KINK = "a kink of the likelihood, with slopes on all sides that lead back"
 STUCK = "no step climbs any further"
@@ -85,8 +86,8 @@ def climb_over_kinks(
     """
     params, value, gradient, unit = start
     first = inverse = unit @ unit.T
-    values = [value]
-    if params.size <= FEW:
+    values, before, few = [value], np.inf, params.size <= FEW
+    if few:
         inverse, rise = _newton(*_sides(objective, start, _basis(params.size)), unit)
         params, value, gradient = _off_a_saddle(objective, params, value, gradient, rise)
     for iteration in range(iterations + 1):
@@ -97,6 +98,13 @@ def climb_over_kinks(
             return Summit(params + inverse @ gradient, iteration, True, small)
         if iteration == iterations:
             break
+        few = few and steps[0] < before  # else the curvature has not helped
+        if few and steps[0] > SLOW * before:
+            here = Place(params, value, gradient, unit)
+            around = _sides(objective, here, _basis(params.size))
+            if _smooth(*around, gradient @ unit):
+                inverse, _ = _newton(*around, unit)
+        before = steps[0]
         found = _line_search(objective, params, value, gradient, _bounded(inverse @ gradient, unit))
         slow = len(values) > WINDOW and values[-1] - values[-WINDOW] < GAIN / n
         if found is None or slow:

@@ -21,6 +21,7 @@ from flowtutorial import (
     Inverse,
     LeakyReLU,
     Logistic,
+    RationalQuadraticSpline,
     Shift,
     SinhArcsinh,
     Softplus,
@@ -31,6 +32,7 @@ from flowtutorial import (
 )
 from flowtutorial.blocks import BLOCK
 from flowtutorial.datasets import engel, nile, penguins, sunspots
+from flowtutorial.likelihood import mean_and_slope
 
 NORMAL = Flow(StandardNormal(), Affine(0.0, 0.0))
 SHAPED = Flow(StandardNormal(), Chain((SinhArcsinh(0.0, 0.0), Affine(0.0, 0.0))))
@@ -166,6 +168,84 @@ def test_fit_arrives_from_far_away(x: np.ndarray) -> None:
         options={"xatol": 1e-9, "fatol": 1e-12, "maxiter": 2000},
     )
     assert shaped.log_likelihood >= -search.fun - 1e-9 * abs(search.fun)
+
+
+BIMODAL = np.concatenate([DATA[:80] - 4.0, DATA[80:] + 1.0])
+
+
+@pytest.mark.parametrize("bins", [4, 8])
+@pytest.mark.parametrize(
+    ("x", "start"),
+    [
+        (nile()["volume"], Affine(0.0, 0.0)),
+        (engel()["income"], Affine(0.0, 0.0)),
+        (sunspots()["number"], Affine(0.0, 0.0)),
+        (BIMODAL, Affine(30.0, 0.0)),
+        (BIMODAL, Affine(-50.0, 2.0)),
+    ],
+    ids=["nile", "engel", "sunspots", "right", "left"],
+)
+def test_a_spline_is_fitted_from_far_away(x: np.ndarray, start: Affine, bins: int) -> None:
+    """It gets beyond its affine map alone; where it says converged, nothing near is higher."""
+    flow = Flow(StandardNormal(), Chain((RationalQuadraticSpline.init(bins), start)))
+    result = fit(flow, x)
+    normal = stats.norm.logpdf(x, x.mean(), x.std()).mean()
+    assert result.log_likelihood > normal + 0.05
+    if not result.converged:
+        assert "NOT CONVERGED" in repr(result)
+        return
+    score = result.flow.log_prob_and_score(x)[1]
+    unit = 1.0 / np.sqrt(np.maximum((score**2).sum(axis=0), 1e-300))
+    unit = np.minimum(unit, 1.0 + np.abs(result.params))  # standard errors, if there are
+
+    def loss(steps: np.ndarray) -> tuple[float, np.ndarray]:
+        with np.errstate(all="ignore"):
+            value, slope = mean_and_slope(flow.moved_to(result.params + unit * steps), result._data)
+        return (-value, -unit * slope) if np.isfinite(slope).all() else (1e10, 0.0 * steps)
+
+    rng = np.random.default_rng(0)
+    for size in (0.0, 1e-3, 1e-2, 0.1, 0.1):
+        away = size * rng.standard_normal(unit.size)
+        search = optimize.minimize(loss, away, jac=True, method="L-BFGS-B")
+        assert result.log_likelihood > -search.fun - 1e-3
+
+
+def test_a_spline_without_data_in_its_interval_has_not_converged() -> None:
+    """Its slope is 0 in all parameters, and so is its likelihood's curvature."""
+    x = 50.0 + DATA
+    result = fit(Flow(StandardNormal(), RationalQuadraticSpline.init(4)), x)
+    assert not result.converged
+    assert "no longer depends on widths[0], widths[1], widths[2] and 8 more" in result.message
+    assert "give a ridge, or start nearer to the data" in result.message
+
+
+def test_a_saturated_slope_has_not_converged() -> None:
+    """An income that is at a knot raises the likelihood for ever, until its slope is the least."""
+    x = engel()["income"]
+    x = (x - x.mean()) / x.std()
+    start = Flow(StandardNormal(), RationalQuadraticSpline.init(4))
+    result = fit(start, x)
+    assert not result.converged
+    assert "no longer depends on slopes" in result.message
+    assert fit(start, x, ridge=1.0).converged
+
+
+def test_a_smooth_summit_of_a_spline_is_no_kink() -> None:
+    x = penguins()["body_mass_g"]
+    x = x[np.isfinite(x)]
+    spline = RationalQuadraticSpline.init(4)
+    for start in (Affine(x.mean(), np.log(x.std())), Affine(0.0, 0.0)):
+        result = fit(Flow(StandardNormal(), Chain((spline, start))), x)
+        assert result.converged
+        assert result.gradient_norm < 1e-7
+        assert "kink" not in repr(result)
+        assert np.isfinite(result.standard_errors[-2:]).all()
+
+
+def test_few_parameters_take_few_steps() -> None:
+    result = fit(NORMAL, [1.0, 2.0, 4.0, 9.0])
+    assert result.converged
+    assert result.iterations <= 9
 
 
 def test_shaped_fit_recovers_parameters() -> None:
