@@ -448,7 +448,9 @@ class _Objective:
 
     def slopes(self, points: Array) -> Array:
         """Return the gradients at the rows of an array: one pass."""
-        (sums,) = self.data.reduce(_slopes_of, [self.at(point) for point in points])
+        (sums,) = self.data.reduce(
+            _slopes_of, [self.at(point) for point in points], rows=_rows(self.flow)
+        )
         slopes: Array = sums / len(self.data) - self.ridge * (points - self.center)
         return slopes
 
@@ -736,7 +738,7 @@ def _hessian(flow: Flow, data: Observations) -> Array:
     _, units = _scaled(_own_moments(flow, data.some_contexts)[1])
     steps = np.diag(np.maximum(np.cbrt(np.finfo(float).eps) * units, 1e-10 * np.abs(params)))
     ends = np.vstack([params + steps, params - steps])
-    (slopes,) = data.reduce(_slopes_of, [flow.with_params(row) for row in ends])  # one pass
+    (slopes,) = data.reduce(_slopes_of, [flow.with_params(row) for row in ends], rows=_rows(flow))
     up, down = np.split(slopes, 2)
     matrix = (up - down) / np.diag(ends[: len(steps)] - ends[len(steps) :])[:, None] / len(data)
     return 0.5 * (matrix + matrix.T)
