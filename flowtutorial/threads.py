@@ -33,14 +33,14 @@ def one_thread() -> Iterator[None]:
     """
     with _Inside.lock:
         if not _Inside.count:
-            _Inside.limits = _controller().limit(limits=1, user_api="blas")
+            _Inside.limits = _limited_to_one()
         _Inside.count += 1
     try:
         yield
     finally:
         with _Inside.lock:
             _Inside.count -= 1
-            if not _Inside.count:
+            if not _Inside.count and _Inside.limits is not None:
                 _Inside.limits.restore_original_limits()
 
 
@@ -53,6 +53,14 @@ def in_one_thread(function: Called) -> Called:
             return function(*args, **kwargs)
 
     return limited  # type: ignore[return-value]
+
+
+def _limited_to_one() -> Any:
+    """Limit NumPy's library to one thread; without threadpoolctl it takes what it takes."""
+    try:
+        return _controller().limit(limits=1, user_api="blas")
+    except ModuleNotFoundError:
+        return None
 
 
 @functools.cache

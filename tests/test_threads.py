@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -70,3 +71,13 @@ def test_whoever_leaves_last_brings_the_threads_back() -> None:
         assert set(blas_threads()) == {1}
         second.__exit__(None, None, None)
         assert blas_threads() == before
+
+
+def test_without_threadpoolctl_all_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "threadpoolctl", None)
+    _controller.cache_clear()
+    try:
+        with one_thread():
+            assert fit(Flow(StandardNormal(), Affine(0.0, 0.0)), [1.0, 2.0, 4.0]).converged
+    finally:
+        _controller.cache_clear()
