@@ -7,6 +7,7 @@ it. Everything else is the door in front of it: types, the support, long arrays,
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from types import SimpleNamespace
@@ -33,7 +34,7 @@ from .distributions import Distribution
 from .observations import Block, observe
 from .parameters import are_numbers
 from .pieces import MANY, in_pieces
-from .recorded import for_many
+from .recorded import compiling, for_many
 from .sums import Sums, sums_for
 
 
@@ -186,17 +187,26 @@ class Flow:
         return self.around(bijection), 8 * ROWS
 
     def _log_prob_of_numbers(self, x: Array) -> Array:
+        if compiling.get():
+            formula, length = for_many(self._formula_anywhere, x.dtype, x.size, self._known)
+            return map_blocks(formula, x, length)
         low, high = self.bijection.codomain
-        formula, length = for_many(self._formula, x.dtype, x.size)
+        formula, length = for_many(self._formula, x.dtype, x.size, self._known)
 
         def block(x: Array, out: Array | None) -> Array:
             if low < x.min(initial=np.inf) and x.max(initial=-np.inf) < high:
                 return formula(x, out)
-            inside = (x > low) & (x < high)
-            result = formula(np.where(inside, x, np.nan), out)
-            return np.where(inside | np.isnan(x), result, -np.inf)
+            return _inside(lambda x: formula(x, out), x, low, high)
 
         return map_blocks(block, x, length)
+
+    def _formula_anywhere(self, x: Array) -> Array:
+        return _inside(self._formula, x, *self.bijection.codomain)
+
+    @cached_property
+    def _known(self) -> dict[Any, Any]:
+        """What was recorded of the flow's code, for long arrays."""
+        return {}
 
     def _log_prob(self, x: Array) -> Array:
         """Return `log p(x)` of vectors, also where a value has no density."""
@@ -279,7 +289,7 @@ class Flow:
 
     def _sample_numbers(self, n: int, rng: np.random.Generator) -> Array:
         dtype = as_real(self.base.sample(0, rng), "base.sample").dtype
-        g, length = for_many(lambda z: self.bijection.forward_and_log_det(z)[0], dtype, n)
+        g, length = for_many(self._forward, dtype, n, self._known)
         x = np.empty(n, dtype)
         for start in range(0, n, length):
             part = x[start : start + length]
@@ -287,6 +297,9 @@ class Flow:
             if result is not part:
                 part[...] = result
         return x
+
+    def _forward(self, z: Array) -> Array:
+        return self.bijection.forward_and_log_det(z)[0]
 
     @property
     def support(self) -> Interval:
@@ -369,7 +382,7 @@ class Flow:
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the printed code behind: another process prints its own."""
-        return {name: value for name, value in vars(self).items() if name != "sums"}
+        return {key: value for key, value in vars(self).items() if key not in ("sums", "_known")}
 
     def log_prob_and_score(self, x: Array, context: Array | None = None) -> tuple[Array, Array]:
         """Return `log p(x; θ)` and `∂ log p(x; θ)/∂θ` for each observation.
@@ -504,6 +517,13 @@ def sums_of(block: Block, flow: Flow) -> tuple[float, Array]:
     """Return `Σ log p(x; θ)` over a block, and its derivative by the vector of parameters."""
     with np.errstate(all="ignore"):  # callers check for finite results
         return flow._given(block.context)._log_prob_and_slope(block.x)
+
+
+def _inside(formula: Callable[[Array], Array], x: Array, low: Array, high: Array) -> Array:
+    """Return a formula's value, which is -∞ outside an open interval."""
+    inside = (x > low) & (x < high)
+    result = formula(np.where(inside, x, np.nan))
+    return np.where(inside | np.isnan(x), result, -np.inf)
 
 
 def _check_broadcast(x: Array, context: Array) -> None:

@@ -9,7 +9,8 @@ and results go to places that are used again, where plain code asks for new memo
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextvars import ContextVar
 from operator import getitem
 from typing import Any, NamedTuple, NoReturn
 
@@ -22,20 +23,29 @@ Ignored = tuple[tuple[str, Any], ...]  # what `numpy.errstate` said where a func
 
 _BITS = {np.dtype(np.float64): np.int64, np.dtype(np.float32): np.int32}
 _NUMBER = bool | int | float | np.generic
-_FEW = 64  # comparisons, up to which they are faster than a search in a table
+FEW = 64  # comparisons, up to which they are faster than a search in a table
 _MANY = 1 << 16  # values: reading the code takes as long as running it on some 20 000
 _BYTES = 3 << 18  # of all buffers together, so that they stay in the processor's cache
 
 
+compiling: ContextVar[bool] = ContextVar("compiling", default=False)  # set by `loops.compiled`
+
+
 def for_many(
-    function: Callable[[Array], Array], dtype: np.dtype, n: int
+    function: Callable[[Array], Array], dtype: np.dtype, n: int, known: dict[Any, Any]
 ) -> tuple[Callable[[Array, Array | None], Array], int]:
     """Return an elementwise `function` in the form for `n` values, and how many of them at once.
 
-    The form takes the values and, if there is one, a place that the result may be written to.
+    The form takes the values and, if there is one, a place that the result may be written to. What
+    was recorded is kept in `known`, by the function's name.
     """
-    steps = record(function, dtype) if n >= _MANY else None
-    return (lambda x, out: function(x), BLOCK) if steps is None else (steps, steps.block)
+    program = None
+    if n >= _MANY:
+        key = function.__name__, dtype, compiling.get()
+        program = known[key] = known[key] if key in known else record(function, dtype)
+    if program is None:
+        return lambda x, out: function(x), BLOCK
+    return program.with_buffers(), program.block
 
 
 def record(function: Callable[[Array], Array], dtype: np.dtype) -> Program | None:
@@ -129,8 +139,8 @@ class Tape:
 
     def step(self, place: Place) -> Step:
         """Return the call whose result is meant."""
-        function, read, _ = self.calls[place - 1]
-        return Step(function, read, place, self.results[place - 1].dtype)
+        function, read, ignored = self.calls[place - 1]
+        return Step(function, read, place, self.results[place - 1].dtype, ignored)
 
 
 def _key(number: Any) -> Any:
@@ -173,14 +183,14 @@ class Recorded(np.lib.mixins.NDArrayOperatorsMixin):
         if func is np.broadcast_to and args[1] in ((), (1,)):
             return Recorded(self.tape, self.place, func(self.sample, args[1]), self.varies)
         if func is np.searchsorted and varies(args[1]) and kwargs == {"side": "right"}:
-            return self.tape.call(_search, *args)
+            return self.tape.call(search, *args)
         return self.tape.call_on_numbers(func, args, kwargs)
 
     def _where(self, condition: Any, a: Any, b: Any) -> Recorded:
         known = np.ravel(condition.sample)[0] if isinstance(condition, Recorded) else condition
         if isinstance(condition, Recorded) and condition.place is not None:
             truth = condition if condition.dtype == bool else condition != 0
-            return self.tape.call(_where, truth, a, b)
+            return self.tape.call(where, truth, a, b)
         sample = np.where(known, *(p.sample if isinstance(p, Recorded) else p for p in (a, b)))
         taken = a if known else b
         if isinstance(taken, Recorded) and taken.place is not None:
@@ -189,11 +199,11 @@ class Recorded(np.lib.mixins.NDArrayOperatorsMixin):
 
     def astype(self, dtype: np.dtype, copy: bool = False) -> Recorded:
         """Return the array in another type."""
-        return self if dtype == self.dtype else self.tape.call(_cast, self, np.dtype(dtype))
+        return self if dtype == self.dtype else self.tape.call(cast, self, np.dtype(dtype))
 
     def entries_of(self, table: np.ndarray) -> Recorded:
         """Return `table[self]`, which NumPy would ask the table for."""
-        return self.tape.call(_take, table, self)
+        return self.tape.call(take, table, self)
 
     def __getitem__(self, index: Any) -> Recorded:
         if index is ... or index == () or (type(index) is tuple and index == (...,)):
@@ -229,7 +239,7 @@ def refuse() -> NoReturn:
 # -- the functions that are no ufuncs, with a place for the result ---------------------------------
 
 
-def _where(condition: Array, a: Array, b: Array, out: Array | None = None) -> Array:
+def where(condition: Array, a: Array, b: Array, out: Array | None = None) -> Array:
     """As `numpy.where`, without a branch for each element: a wrong guess costs more than a sum."""
     if out is None or out.dtype not in _BITS:
         return _put(np.where(condition, a, b), out)
@@ -247,18 +257,18 @@ def _where(condition: Array, a: Array, b: Array, out: Array | None = None) -> Ar
     return np.bitwise_xor(chosen, of_b, out=chosen)
 
 
-def _take(table: Array, index: Array, out: Array | None = None) -> Array:
+def take(table: Array, index: Array, out: Array | None = None) -> Array:
     return table[index] if out is None else np.take(table, index, out=out, mode="clip")
 
 
-def _search(table: Array, x: Array, out: Array | None = None) -> Array:
-    if out is None or len(table) > _FEW:
+def search(table: Array, x: Array, out: Array | None = None) -> Array:
+    if out is None or len(table) > FEW:
         return _put(np.searchsorted(table, x, side="right"), out)
     above = np.sum(np.less(x, table[:, None]), axis=0, dtype=np.int8)
     return _put(len(table) - above, out)
 
 
-def _cast(a: Array, dtype: np.dtype, out: Array | None = None) -> Array:
+def cast(a: Array, dtype: np.dtype, out: Array | None = None) -> Array:
     return _put(a.astype(dtype), out)
 
 
@@ -273,43 +283,57 @@ def _put(value: Array, out: Array | None) -> Array:
 
 
 class Step(NamedTuple):
-    """A call: what it reads, and the place of its result, or None if that is no array."""
+    """A call: what it reads, and the place of its result, or the number of a sum, no array."""
 
     function: Function
     read: list[Any]
     place: Place | None
     dtype: Any = None
+    ignored: Ignored = ()
+    number: int = 0
 
-    def places(self) -> set[int]:
+    def places(self) -> set[Place]:
         """Return the places that it reads."""
         return {part for part in self.read if type(part) is Place}
 
+    def results(self) -> list[tuple[Place, Any]]:
+        """Return the places that it writes to, and the types of these arrays."""
+        return [] if self.place is None else [(self.place, self.dtype)]
 
-def homes_of(steps: list[Step], dtype: Any) -> tuple[dict[int, int], list[Any]]:
+    def line(self, text: Callable[[Any], str]) -> str:
+        """Return the call as code; a sum is `s<number>`."""
+        read = "".join(f"{text(part)}, " for part in self.read)
+        if self.place is None:
+            return f"s{self.number} = {text(self.function)}({read})"
+        return f"{text(self.function)}({read}out={text(self.place)})"
+
+
+def homes_of(steps: Iterable[Any], dtype: Any) -> tuple[dict[int, int], list[Any]]:
     """Return the buffer of each place, and the types of all buffers; number 0 stands for the data.
 
     A buffer is used again as soon as nobody reads any more what it holds.
     """
+    steps = list(steps)
     last = {place: number for number, step in enumerate(steps) for place in step.places()}
     dtypes, home, free = [dtype], {0: 0}, list[int]()
     for number, step in enumerate(steps):
         done = [home[place] for place in step.places() if place in home and last[place] == number]
-        if step.place is not None:
-            # a ufunc may write over what it reads, others may read after they have begun to write
-            usable = free + done if isinstance(step.function, np.ufunc) else free
-            fit = [buffer for buffer in usable if buffer and dtypes[buffer] == step.dtype]
-            home[step.place] = fit[-1] if fit else len(dtypes)
+        # a ufunc may write over what it reads, others may read after they have begun to write
+        usable, taken = free + done if isinstance(step.function, np.ufunc) else free, list[int]()
+        for place, kind in step.results():
+            fit = [b for b in usable if b and b not in taken and dtypes[b] == kind]
+            home[place] = fit[-1] if fit else len(dtypes)
+            taken.append(home[place])
             if not fit:
-                dtypes.append(step.dtype)
-        taken = None if step.place is None else home[step.place]
-        free = [buffer for buffer in free + done if buffer not in (0, taken)]
+                dtypes.append(kind)
+        free = [buffer for buffer in free + done if buffer and buffer not in taken]
     return home, dtypes
 
 
 def block_of(dtypes: list[Any], whole: int = _BYTES) -> int:
     """Return how many values at once keep all buffers in the processor's cache."""
     together: int = sum(np.dtype(each).itemsize for each in dtypes[1:])
-    return min(BLOCK, whole // max(1, together))
+    return min(BLOCK, whole // together) if together else 8 * BLOCK
 
 
 class Names(dict[str, Any]):
@@ -352,33 +376,45 @@ class Program:
     """The steps to a recorded result, printed as code with buffers that are used again."""
 
     def __init__(self, tape: Tape, result: Recorded, dtype: np.dtype) -> None:
-        order = order_of(tape, [result.place])
-        home, dtypes = homes_of([tape.step(place) for place in order], dtype)
+        steps: list[Any] = [tape.step(place) for place in order_of(tape, [result.place])]
+        if compiling.get() and dtype == np.float64:
+            from .loops import fused
+
+            steps = fused(tape, steps, [result.place])
+        home, dtypes = homes_of(steps, dtype)
         self.block = block_of(dtypes)
         self.own, self.dtype = home[result.place] - 1, result.dtype
         names, inside = Names(), None
+
+        def text(part: Any) -> str:
+            if type(part) is not Place:
+                return names.of(part)
+            return "out" if part == result.place else f"b{home[part]}"
+
         lines = [f"def steps({', '.join(f'b{i}' for i in range(len(dtypes)))}, out):"]
-        for place in order:
-            function, read, noted = tape.calls[place - 1]
-            ignored = {kind: how for kind, how in noted if how != "call"}  # the function's own
+        for step in steps:
+            ignored = {kind: how for kind, how in step.ignored if how != "call"}  # its own
             if ignored != inside:
                 lines.append(f"    with {names.of(np.errstate)}(**{names.of(ignored)}):")
                 inside = ignored
-            parts = [f"b{home[p]}" if type(p) is Place else names.of(p) for p in read]
-            out = "out" if place == result.place else f"b{home[place]}"
-            lines.append(f"        {names.of(function)}({', '.join(parts)}, out={out})")
+            lines.append(f"        {step.line(text)}")
         names.run(lines)
-        self.steps, self.buffers = names["steps"], Buffers(dtypes[1:])
+        self.steps, self.dtypes = names["steps"], dtypes[1:]
 
-    def __call__(self, x: Array, out: Array | None = None) -> Array:
-        """Return the result for `x`, of one axis, in `out` if that has the type.
+    def with_buffers(self) -> Callable[[Array, Array | None], Array]:
+        """Return a function of `x`, of one axis, and of a place for the result, if it has the type.
 
-        Otherwise it is in a buffer, and the next call writes over it.
+        Otherwise the result is in a buffer, and the next call writes over it.
         """
-        places = self.buffers.of_length(len(x))
-        result = places[self.own] if out is None or out.dtype != self.dtype else out
-        self.steps(x, *places, result)
-        return result
+        buffers = Buffers(self.dtypes)
+
+        def taken(x: Array, out: Array | None = None) -> Array:
+            places = buffers.of_length(len(x))
+            result = places[self.own] if out is None or out.dtype != self.dtype else out
+            self.steps(x, *places, result)
+            return result
+
+        return taken
 
 
 def order_of(tape: Tape, places: list[Place]) -> list[Place]:

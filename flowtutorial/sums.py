@@ -329,14 +329,8 @@ class Reading:
         buffers = "".join(f"b{number}, " for number in range(len(self.dtypes)))
         lines.append(f"def block({buffers}numbers):")
         lines += [f"    {several(used)} = numbers"] * bool(used)
-        sums = list[str]()
-        for number, step in enumerate(steps):
-            if step.place is None:
-                sums.append(f"s{number}, ")
-                lines.append(f"    s{number} = {text(step.function)}({several(step.read)})")
-            else:
-                call = f"{text(step.function)}({several(step.read)}out={text(step.place)})"
-                lines.append(f"    {call}")
+        lines += [f"    {step.line(text)}" for step in steps]
+        sums = [f"s{number}, " for number in range(len(self.reductions) + len(self.whole))]
         single, whole = (
             "".join(part) for part in (sums[: len(self.reductions)], sums[len(self.reductions) :])
         )
@@ -370,9 +364,9 @@ def _in_order(
                     before.append(place)
 
     add([weight.place for weight in weights if isinstance(weight, Recorded)])
-    for function, places in reductions:
+    for number, (function, places) in enumerate(reductions):
         add(list(places))
-        steps.append(Step(function, list(places), None))
+        steps.append(Step(function, list(places), None, number=number))
     return before, steps
 
 

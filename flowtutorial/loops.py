@@ -1,0 +1,249 @@
+"""Compile recorded steps: one loop over the data, in place of one pass for each operation.
+
+Within `compiled()` the steps that are arithmetic are printed as a loop, and numba compiles it. What
+NumPy has quick code for, such as logarithms, stays a call between two loops. So the numbers are
+those of the same definition, and nothing is written twice.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from .blocks import Array
+from .recorded import FEW, Place, Step, Tape, cast, compiling, search, take, where
+
+TEXT: dict[Any, str] = {
+    np.add: "{} + {}", np.subtract: "{} - {}", np.multiply: "{} * {}", np.divide: "{} / {}",
+    np.negative: "-{}", np.square: "{0} * {0}", np.absolute: "abs({})", np.sqrt: "sqrt({})",
+    np.copysign: "copysign({}, {})", np.less: "{} < {}", np.less_equal: "{} <= {}",
+    np.greater: "{} > {}", np.greater_equal: "{} >= {}", np.equal: "{} == {}",
+    np.not_equal: "{} != {}", np.logical_and: "{} and {}", np.logical_or: "{} or {}",
+    np.logical_not: "not {}", np.isnan: "isnan({})", np.isinf: "isinf({})",
+    np.isfinite: "isfinite({})", np.maximum: "np.maximum({}, {})", np.minimum: "np.minimum({}, {})",
+    np.sign: "np.sign({})", where: "({1} if {0} else {2})", take: "{}[{}]",
+}  # fmt: skip
+ON_TRUTH = {np.bitwise_and: "{} and {}", np.bitwise_or: "{} or {}", np.invert: "not {}"}
+
+
+@contextmanager
+def compiled() -> Iterator[None]:
+    """Compile what flows of numbers do to long arrays, until the block is left.
+
+    `log_prob`, `sample`, `gradient_ascent`, `newton` and `fit` then read the data in compiled
+    loops. The first call with a flow of a new structure takes some tenths of a second to compile;
+    other parameters, or more data, do not. Digits may differ in the last place.
+
+    Raises
+    ------
+    ImportError
+        If numba is not installed.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from flowtutorial import Affine, Flow, StandardNormal, compiled
+    >>> flow, x = Flow(StandardNormal(), Affine(1.0, 0.5)), np.linspace(-3.0, 3.0, 100_000)
+    >>> with compiled():
+    ...     quick = flow.log_prob(x)
+    >>> np.allclose(quick, flow.log_prob(x), rtol=1e-14)
+    True
+    """
+    try:
+        import numba  # noqa: F401
+    except ImportError as error:
+        raise ImportError(
+            "compiled() needs numba; install it with `pip install 'flowtutorial[compiled]'`"
+        ) from error
+    token = compiling.set(True)
+    try:
+        yield
+    finally:
+        compiling.reset(token)
+
+
+class Loop:
+    """Steps that are taken together, for one datum after the other.
+
+    It is printed as a step is (`recorded.Step`), with several results.
+
+    Parameters
+    ----------
+    tape : Tape
+    steps : list of Step
+        Arithmetic, or the sum of one place or of the product of two.
+    kept : set of Place
+        Whose results are wanted after the loop.
+    """
+
+    def __init__(self, tape: Tape, steps: list[Step], kept: set[Place]) -> None:
+        self.tape, self.steps = tape, steps
+        self.stored = [step for step in steps if step.place in kept]
+        self.sums = [step.number for step in steps if step.place is None]
+        self.read, self.function = list[Any](), None
+        self.ignored = next((step.ignored for step in steps if step.ignored), ())
+        self._print()
+
+    def places(self) -> set[Place]:
+        """Return the places that it reads."""
+        return {part for part in self.read if type(part) is Place}
+
+    def results(self) -> list[tuple[Any, Any]]:
+        """Return the places that it writes to, and the types of these arrays."""
+        return [(step.place, step.dtype) for step in self.stored]
+
+    def line(self, text: Callable[[Any], str]) -> str:
+        """Return the call as code."""
+        given = [text(self.function), *map(text, [*self.read, *(s.place for s in self.stored)])]
+        call = f"{given[0]}({', '.join(given[1:])})"
+        return f"{''.join(f's{number}, ' for number in self.sums)}= {call}" if self.sums else call
+
+    def _print(self) -> None:
+        names = dict[Any, str]()
+        inside = {step.place for step in self.steps}
+
+        def text(part: Any, whole: bool) -> str:
+            if type(part) is Place and part in inside:
+                return f"v{part}"
+            key = part if type(part) is Place else ("constant", id(part))
+            if key not in names:
+                names[key] = f"a{len(names)}"
+                self.read.append(part if type(part) is Place or whole else _number(part))
+            if type(part) is not Place or whole:
+                return names[key]
+            known = self.tape.at(part)
+            return names[key] + ("[i]" if known.varies else "[0]" if known.ndim else "")
+
+        lines = list[str]()
+        for step in self.steps:
+            parts = [
+                text(part, at == 0 and step.function is take) for at, part in enumerate(step.read)
+            ]
+            if step.place is None:
+                number, value = step.number, " * ".join(parts)
+                lines.append(f"s{number} = added(s{number}, {value})")
+            else:
+                lines.append(f"v{step.place} = {_text(step).format(*parts)}")
+        for at, step in enumerate(self.stored):
+            lines.append(f"o{at}[i] = v{step.place}")
+        outs = [f"o{at}" for at in range(len(self.stored))]
+        data = next(n for k, n in names.items() if type(k) is Place and self.tape.at(k).varies)
+        source = [
+            f"def loop({', '.join([*names.values(), *outs])}):",
+            *(f"    s{number} = 0.0" for number in self.sums),
+            f"    for i in range(len({data})):",
+            *(f"        {line}" for line in lines),
+            f"    return ({''.join(f's{number}, ' for number in self.sums)})",
+        ]
+        self.function = _machine_code("\n".join(source))
+
+
+def _number(value: Any) -> Any:
+    """Return a constant as numba takes numbers best."""
+    return np.ravel(value)[0] if isinstance(value, np.ndarray) else value
+
+
+def _text(step: Step) -> str:
+    """Return how a step is written for one datum."""
+    if step.function is cast:
+        return "float({})"
+    return ON_TRUTH.get(step.function) or TEXT[step.function]
+
+
+def _kind(step: Step) -> int:
+    """Return 0 for arithmetic, 1 for a look into a table, 2 for what stays a call.
+
+    Arithmetic is done with several numbers at once, if no table is among them.
+    """
+    if step.function is take:
+        return 1
+    if step.place is None:
+        light = step.function in (np.add.reduce, np.dot)
+    elif step.function in ON_TRUTH:
+        light = step.dtype == bool
+    elif step.function is cast:
+        light = step.dtype == np.float64
+    else:
+        light = step.function in TEXT
+    return 0 if light else 2
+
+
+def fused(tape: Tape, steps: list[Step], wanted: Collection[Place] = ()) -> list[Any]:
+    """Return the steps with arithmetic in as few loops as the other calls leave.
+
+    Parameters
+    ----------
+    tape : Tape
+    steps : list of Step
+        In an order in which they can be taken.
+    wanted : collection of Place
+        Whose results are wanted in the end.
+    """
+    rounds, left = list[list[list[Step]]](), steps
+    while left:
+        groups: list[list[Step]] = [[], [], []]
+        missing, later = set[Any](), list[Step]()
+        for step in left:
+            ready = missing.isdisjoint(step.places())
+            kind = _kind(step)
+            (groups[kind] if ready else later).append(step)
+            if kind or not ready:
+                missing.add(step.place)
+        rounds.append(groups)
+        left = later
+    read_by = [(group, step.places()) for each in rounds for group in each for step in group]
+    arranged = list[Any]()
+    for *loops, calls in rounds:
+        for loop in filter(None, loops):
+            elsewhere = (places for group, places in read_by if group is not loop)
+            arranged.append(Loop(tape, loop, set(wanted).union(*elsewhere)))
+        arranged += [
+            step._replace(function=_search) if step.function is search else step for step in calls
+        ]
+    return arranged
+
+
+@functools.lru_cache
+def _machine_code(source: str) -> Any:
+    """Return a loop, which numba compiles for the types that it is called with."""
+    import numba
+
+    names = {**vars(math), "np": np, "added": _added()}
+    exec(compile(source, "<loop>", "exec"), names)
+    return numba.njit(names["loop"], error_model="numpy", nogil=True)
+
+
+@functools.cache
+def _added() -> Any:
+    """Return a sum whose terms may be added in any order, so that several are added at once."""
+    import numba
+
+    return numba.njit(lambda a, b: a + b, fastmath={"reassoc"})
+
+
+def _search(table: Array, x: Array, out: Array) -> None:
+    """Do as `search` does."""
+    if len(table) > FEW:
+        search(table, x, out)
+    else:
+        _counted()(table, x, out)
+
+
+@functools.cache
+def _counted() -> Any:
+    """Return a search that counts: one edge after the other, for all numbers."""
+    import numba
+
+    def counted(table: Any, x: Any, out: Any) -> None:
+        for i in range(len(x)):
+            out[i] = len(table)
+        for edge in table:
+            for i in range(len(x)):
+                out[i] -= x[i] < edge
+
+    return numba.njit(counted, nogil=True)
