@@ -368,21 +368,28 @@ class Flow:
     def moved_to(self, params: Array) -> Self:
         """Return `with_params(params)` for a vector that is known to be finite and to fit."""
         made = self.around(self.bijection.moved_to(params))
-        vars(made)["sums"] = self.sums  # they are printed for any parameters
+        vars(made)["_printed"] = self._printed  # for any parameters
         return made
 
-    @cached_property
+    @property
     def sums(self) -> Sums | None:
         """The flow's code as sums over the data, if it can be read so."""
-        return sums_for(self)
+        key = compiling.get()
+        if key not in self._printed:
+            self._printed[key] = sums_for(self)
+        return self._printed[key]
+
+    @cached_property
+    def _printed(self) -> dict[bool, Sums | None]:
+        return {}
 
     def sums_of_many(self, n: int) -> Sums | None:
         """Return `sums` if they are known, or are worth being printed for `n` data."""
-        return self.sums if "sums" in vars(self) or n > BLOCK else None
+        return self.sums if compiling.get() in self._printed or n > BLOCK else None
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the printed code behind: another process prints its own."""
-        return {key: value for key, value in vars(self).items() if key not in ("sums", "_known")}
+        return {key: value for key, value in vars(self).items() if key not in ("_printed", "_known")}
 
     def log_prob_and_score(self, x: Array, context: Array | None = None) -> tuple[Array, Array]:
         """Return `log p(x; θ)` and `∂ log p(x; θ)/∂θ` for each observation.

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 LITTLE, PATIENCE = 0.5, 3  # a gain of the log-likelihood that is little in as many steps
 MOST = 40  # damped steps by outer products
 MANY = 200  # parameters: beyond, a matrix of their products costs more than it gains
-MANY_ROWS = 1 << 17  # observations: of these only sums are kept
+MANY_ROWS = 1 << 19  # observations: of these only sums are kept
 LOST = 1e-6  # of the usual outer products: a parameter without influence
 FLAT = 1e-7  # of the largest curvature: what differences of gradients can't tell from none
 

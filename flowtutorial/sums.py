@@ -24,6 +24,7 @@ from .recorded import (
     Step,
     Tape,
     block_of,
+    compiling,
     homes_of,
     order_of,
     varies,
@@ -301,6 +302,10 @@ class Reading:
 
     def _print(self, tape: Tape, weights: list[Any]) -> None:
         before, steps = _in_order(tape, weights, [*self.reductions, *self.whole])
+        if compiling.get():
+            from .loops import fused
+
+            steps = fused(tape, steps)
         home, self.dtypes = homes_of(steps, DOUBLE)
         self.length = block_of(self.dtypes, BYTES)
         names = Names()
@@ -350,7 +355,7 @@ class Reading:
 
 def _in_order(
     tape: Tape, weights: list[Any], reductions: list[Any]
-) -> tuple[list[Place], list[Step]]:
+) -> tuple[list[Place], list[Any]]:
     """Return the calls that lead to numbers, and the steps on arrays with what is summed."""
     before, steps, known = list[Place](), list[Step](), {each.place for each in tape.numbers}
 
