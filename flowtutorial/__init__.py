@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from .flow import Flow
     from .likelihood import Ascent, DivergenceError, Fit, fit, gradient_ascent
     from .linear import Householder, LULinear, Permutation, TriangularAffine
+    from .loops import compiled
     from .mixture import LogisticMixture
     from .planar import Planar, Radial
     from .spline import RationalQuadraticSpline
@@ -71,6 +72,7 @@ __all__ = [
     "Training",
     "TriangularAffine",
     "Uniform",
+    "compiled",
     "fit",
     "gradient_ascent",
     "maf",
@@ -104,6 +106,7 @@ _NAMES = {
     ),
     "flow": ("Flow",),
     "likelihood": ("Ascent", "DivergenceError", "Fit", "fit", "gradient_ascent"),
+    "loops": ("compiled",),
     "mixture": ("LogisticMixture",),
     "spline": ("RationalQuadraticSpline",),
 }

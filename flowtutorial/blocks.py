@@ -187,8 +187,9 @@ def map_blocks(
     length : int
         Of a block.
     """
-    if x.ndim == 0 or x.size <= length:
-        return np.array(function(x, None), dtype=x.dtype)[()]
+    if x.size <= length:
+        result = function(x.reshape(-1) if x.ndim > 1 else x, None)
+        return np.array(result, dtype=x.dtype).reshape(x.shape)[()]
     out = np.empty_like(x, subok=False)
     with np.nditer(
         [x, out],

@@ -389,7 +389,9 @@ class Flow:
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the printed code behind: another process prints its own."""
-        return {key: value for key, value in vars(self).items() if key not in ("_printed", "_known")}
+        return {
+            key: value for key, value in vars(self).items() if key not in ("_printed", "_known")
+        }
 
     def log_prob_and_score(self, x: Array, context: Array | None = None) -> tuple[Array, Array]:
         """Return `log p(x; θ)` and `∂ log p(x; θ)/∂θ` for each observation.

@@ -28,7 +28,12 @@ TEXT: dict[Any, str] = {
     np.isfinite: "isfinite({})", np.maximum: "np.maximum({}, {})", np.minimum: "np.minimum({}, {})",
     np.sign: "np.sign({})", where: "({1} if {0} else {2})", take: "{}[{}]",
 }  # fmt: skip
-ON_TRUTH = {np.bitwise_and: "{} and {}", np.bitwise_or: "{} or {}", np.invert: "not {}"}
+ON_TRUTH: dict[Any, str] = {
+    np.bitwise_and: "{} and {}",
+    np.bitwise_or: "{} or {}",
+    np.invert: "not {}",
+}
+USUAL = tuple(map(np.dtype, (np.float64, np.int64, np.bool_)))
 
 
 @contextmanager
@@ -86,7 +91,7 @@ class Loop:
         self.stored = [step for step in steps if step.place in kept]
         self.sums = [step.number for step in steps if step.place is None]
         self.read, self.function = list[Any](), None
-        self.ignored = next((step.ignored for step in steps if step.ignored), ())
+        self.ignored = ()  # a loop warns of nothing
         self._print()
 
     def places(self) -> set[Place]:
@@ -151,26 +156,32 @@ def _number(value: Any) -> Any:
 def _text(step: Step) -> str:
     """Return how a step is written for one datum."""
     if step.function is cast:
-        return "float({})"
+        return "1.0 * {}"
     return ON_TRUTH.get(step.function) or TEXT[step.function]
 
 
-def _kind(step: Step) -> int:
+def _kind(tape: Tape, step: Step) -> int:
     """Return 0 for arithmetic, 1 for a look into a table, 2 for what stays a call.
 
     Arithmetic is done with several numbers at once, if no table is among them.
     """
-    if step.function is take:
-        return 1
-    if step.place is None:
+    parts = (tape.at(part) if type(part) is Place else part for part in step.read)
+    if step.function is cast:
+        light = step.dtype == np.float64
+    elif not all(_is_usual(part) for part in parts):
+        light = False
+    elif step.place is None:
         light = step.function in (np.add.reduce, np.dot)
     elif step.function in ON_TRUTH:
         light = step.dtype == bool
-    elif step.function is cast:
-        light = step.dtype == np.float64
     else:
-        light = step.function in TEXT
-    return 0 if light else 2
+        light = step.function in TEXT and step.dtype in USUAL
+    return 2 if not light else int(step.function is take)
+
+
+def _is_usual(part: Any) -> bool:
+    """Whether a number or an array is of a type that computes in loops as in NumPy."""
+    return isinstance(part, bool | int | float) or getattr(part, "dtype", None) in USUAL
 
 
 def fused(tape: Tape, steps: list[Step], wanted: Collection[Place] = ()) -> list[Any]:
@@ -190,7 +201,7 @@ def fused(tape: Tape, steps: list[Step], wanted: Collection[Place] = ()) -> list
         missing, later = set[Any](), list[Step]()
         for step in left:
             ready = missing.isdisjoint(step.places())
-            kind = _kind(step)
+            kind = _kind(tape, step)
             (groups[kind] if ready else later).append(step)
             if kind or not ready:
                 missing.add(step.place)

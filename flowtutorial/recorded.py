@@ -25,6 +25,7 @@ _BITS = {np.dtype(np.float64): np.int64, np.dtype(np.float32): np.int32}
 _NUMBER = bool | int | float | np.generic
 FEW = 64  # comparisons, up to which they are faster than a search in a table
 _MANY = 1 << 16  # values: reading the code takes as long as running it on some 20 000
+_SOME = 1000  # values, from which on loops are used that somebody has asked for
 _BYTES = 3 << 18  # of all buffers together, so that they stay in the processor's cache
 
 
@@ -40,7 +41,7 @@ def for_many(
     was recorded is kept in `known`, by the function's name.
     """
     program = None
-    if n >= _MANY:
+    if n >= (_SOME if compiling.get() else _MANY):
         key = function.__name__, dtype, compiling.get()
         program = known[key] = known[key] if key in known else record(function, dtype)
     if program is None:
@@ -258,10 +259,12 @@ def where(condition: Array, a: Array, b: Array, out: Array | None = None) -> Arr
 
 
 def take(table: Array, index: Array, out: Array | None = None) -> Array:
+    """As `table[index]`."""
     return table[index] if out is None else np.take(table, index, out=out, mode="clip")
 
 
 def search(table: Array, x: Array, out: Array | None = None) -> Array:
+    """As `numpy.searchsorted` on the right; for few edges, by counting those that are passed."""
     if out is None or len(table) > FEW:
         return _put(np.searchsorted(table, x, side="right"), out)
     above = np.sum(np.less(x, table[:, None]), axis=0, dtype=np.int8)
@@ -269,6 +272,7 @@ def search(table: Array, x: Array, out: Array | None = None) -> Array:
 
 
 def cast(a: Array, dtype: np.dtype, out: Array | None = None) -> Array:
+    """As `a.astype(dtype)`."""
     return _put(a.astype(dtype), out)
 
 

@@ -18,6 +18,7 @@ ORDER = [
     "threads",
     "blocks",
     "recorded",
+    "loops",
     "parameters",
     "bijection",
     "elementwise",
