@@ -23,16 +23,14 @@ TEXT: dict[Any, str] = {
     np.negative: "-{}", np.square: "{0} * {0}", np.absolute: "abs({})", np.sqrt: "sqrt({})",
     np.copysign: "copysign({}, {})", np.less: "{} < {}", np.less_equal: "{} <= {}",
     np.greater: "{} > {}", np.greater_equal: "{} >= {}", np.equal: "{} == {}",
-    np.not_equal: "{} != {}", np.logical_and: "{} and {}", np.logical_or: "{} or {}",
-    np.logical_not: "not {}", np.isnan: "isnan({})", np.isinf: "isinf({})",
+    np.not_equal: "{} != {}", np.isnan: "isnan({})", np.isinf: "isinf({})",
     np.isfinite: "isfinite({})", np.maximum: "np.maximum({}, {})", np.minimum: "np.minimum({}, {})",
     np.sign: "np.sign({})", where: "({1} if {0} else {2})", take: "{}[{}]",
 }  # fmt: skip
-ON_TRUTH: dict[Any, str] = {
-    np.bitwise_and: "{} and {}",
-    np.bitwise_or: "{} or {}",
-    np.invert: "not {}",
-}
+ON_TRUTH: dict[Any, str] = {  # of truth values alone, and without branches
+    np.logical_and: "{} & {}", np.logical_or: "{} | {}", np.logical_not: "not {}",
+    np.bitwise_and: "{} & {}", np.bitwise_or: "{} | {}", np.invert: "not {}",
+}  # fmt: skip
 USUAL = tuple(map(np.dtype, (np.float64, np.int64, np.bool_)))
 
 
@@ -165,7 +163,7 @@ def _kind(tape: Tape, step: Step) -> int:
 
     Arithmetic is done with several numbers at once, if no table is among them.
     """
-    parts = (tape.at(part) if type(part) is Place else part for part in step.read)
+    parts = [tape.at(part) if type(part) is Place else part for part in step.read]
     if step.function is cast:
         light = step.dtype == np.float64
     elif not all(_is_usual(part) for part in parts):
@@ -173,10 +171,18 @@ def _kind(tape: Tape, step: Step) -> int:
     elif step.place is None:
         light = step.function in (np.add.reduce, np.dot)
     elif step.function in ON_TRUTH:
-        light = step.dtype == bool
+        light = all(getattr(part, "dtype", None) == np.bool_ for part in parts)
     else:
         light = step.function in TEXT and step.dtype in USUAL
     return 2 if not light else int(step.function is take)
+
+
+def _undivided(step: Step) -> Step:
+    """Return a division by a known number as a product, which takes half the time."""
+    number = step.read[-1]
+    if step.function is np.divide and type(number) is not Place and 1e-300 < abs(number) < 1e300:
+        return step._replace(function=np.multiply, read=[step.read[0], 1.0 / number])
+    return step
 
 
 def _is_usual(part: Any) -> bool:
@@ -195,7 +201,7 @@ def fused(tape: Tape, steps: list[Step], wanted: Collection[Place] = ()) -> list
     wanted : collection of Place
         Whose results are wanted in the end.
     """
-    rounds, left = list[list[list[Step]]](), steps
+    rounds, left = list[list[list[Step]]](), list(map(_undivided, steps))
     while left:
         groups: list[list[Step]] = [[], [], []]
         missing, later = set[Any](), list[Step]()

@@ -170,7 +170,7 @@ def test_arithmetic_is_in_as_few_loops_as_may_be(function: Any, shape: str) -> N
         lambda x: np.where(np.logical_and(x != 0.0, x > -1.0), np.maximum(x, 0.5), -x),
         lambda x: np.minimum(x, 3) * 2,
         lambda x: np.copysign(np.sqrt(np.abs(x)), x) + np.sign(x) - np.square(-x),
-        lambda x: (x > 1.0) * (x / 3.0) + (x > 0.0).astype(np.float64),
+        lambda x: (x > 1.0) * (x * 3.0) + (x > 0.0).astype(np.float64),
         lambda x: np.sqrt(x) + 1.0 / x,
     ],
 )  # fmt: skip
@@ -180,6 +180,15 @@ def test_each_operation_is_that_of_numpy(function: Any) -> None:
         program = record(function, DOUBLE)
         assert program is not None
         np.testing.assert_array_equal(program.with_buffers()(x, None), function(x))
+
+
+@pytest.mark.parametrize("number", [3.0, -0.7, 1e-305, 1e305, 0.0, np.inf, np.nan, 2])
+def test_divisions_by_numbers_of_any_size(number: float) -> None:
+    x = np.concatenate([np.linspace(-3.0, 3.0, 1001), [np.nan, np.inf, 0.0, 1e300, 1e-300]])
+    with np.errstate(all="ignore"), compiled():
+        program = record(lambda x: x / number, DOUBLE)
+        assert program is not None
+        np.testing.assert_allclose(program.with_buffers()(x, None), x / number, rtol=4e-16)
 
 
 def test_a_support_with_an_end() -> None:
