@@ -179,15 +179,16 @@ class Bijection(Parametrised, ABC):
         return pulled
 
     def _derived_pullback(self, x: Array, direction: str) -> tuple[Array, Array, Pullback]:
-        from .symbolic.derive import derive  # SymPy is loaded when a first gradient is asked for
+        from .symbolic.derive import derive  # SymPy is loaded when needed
 
         d = derive(self, direction)(tuple(self.trained_fields().values()), x)
 
         def pullback(bar: Array, summed: bool = False) -> tuple[Array, list[Array]]:
             along_x = bar * d.d_value_dx + d.d_log_det_dx
+            pairs = zip(d.d_value_dparams, d.d_log_det_dparams, strict=True)
             along_params = [
                 gathered(with_axes_of(value, bar) * value + log_det, np.ndim(bar), summed)
-                for value, log_det in zip(d.d_value_dparams, d.d_log_det_dparams, strict=True)
+                for value, log_det in pairs
             ]
             return along_x, along_params
 
@@ -301,7 +302,7 @@ class Chain(Bijection):
 
         def pullback(bar: Array, summed: bool = False) -> tuple[Array, list[Array]]:
             collected: list[Array] = []
-            for part_pullback in reversed(pullbacks):  # the first part stands next to the base
+            for part_pullback in reversed(pullbacks):  # the first is next to the base
                 bar, along_params = part_pullback(bar, summed)
                 collected += along_params
             return bar, collected

@@ -154,7 +154,12 @@ def kl_quadrature(p: Any, q: Any) -> float:
     return np.inf if vanishes else float(value)
 
 
-def kl_monte_carlo(p: Any, q: Any, n: int, rng: np.random.Generator | int) -> tuple[float, float]:
+def kl_monte_carlo(
+    p: Any,
+    q: Any,
+    n: int,
+    rng: np.random.Generator | int,
+) -> tuple[float, float]:
     """Return an estimate of `KL(p‖q)` from `n` draws of `p`, and its standard error.
 
     The mean of `log p(x_i) - log q(x_i)`, and their standard deviation over `√n`.

@@ -127,13 +127,14 @@ def gradient_ascent(
         log_likelihood[t], gradient = mean_and_slope(flow, data)
         if t == steps:
             break
-        with np.errstate(over="ignore", invalid="ignore"):  # what comes out is checked next
+        with np.errstate(over="ignore", invalid="ignore"):  # checked next
             updated = params[t] + rate * gradient
         if not np.isfinite(updated).all():
             trace = Ascent(params[: t + 1], log_likelihood[: t + 1], flow)
             raise DivergenceError(
-                f"learning_rate: with {rate:g} the ascent left the finite numbers at step {t + 1} "
-                f"of {steps}; take a smaller one (the iterates so far are in the error's trace)",
+                f"learning_rate: with {rate:g} the ascent left the finite numbers at "
+                f"step {t + 1} of {steps}; take a smaller one "
+                "(the iterates so far are in the error's trace)",
                 trace,
             )
         flow = flow.moved_to(updated)

@@ -227,7 +227,8 @@ class TriangularAffine(Linear):
 
     def matrix(self) -> Array:
         """Return `L`."""
-        return below_diagonal(self.lower, self.dim) + np.eye(self.dim) * np.exp(self.log_diagonal)
+        diagonal = np.eye(self.dim) * np.exp(self.log_diagonal)
+        return below_diagonal(self.lower, self.dim) + diagonal
 
     def log_abs_det(self) -> Array:
         """Return `Σ log_diagonal`."""
