@@ -18,6 +18,7 @@ Array = Any  # an ndarray of floats, or another array type that answers NumPy's 
 
 BLOCK = 16384  # elements: 128 KiB of float64, so that a formula's temporaries stay in the cache
 ROWS = 512  # vectors: as many rows of 64 hidden units take 256 KiB
+SMALL = 10**6  # multiplications: a matrix product of fewer is computed without copying its operands
 
 # The C library of Linux gives freed memory back to the system, and asks for it again, page by page,
 # with each new array. Once it has freed a block as large as this, which nobody touches, it keeps
@@ -47,6 +48,29 @@ def spare(array: Array) -> Array | None:
     longer than the arithmetic. A traced array is not written over: None, the usual new place.
     """
     return None if is_traced(array) else array
+
+
+def times(rows: Array, matrix: Array) -> Array:
+    """Return `rows @ matrix`, of many rows in stacks.
+
+    OpenBLAS first copies the operands of a product into an order of its own; but not of small ones
+    on processors with AVX-512, if `matrix` lies row by row. The same rows then take a fifth less.
+    """
+    if is_traced(rows) or is_traced(matrix) or rows.ndim != 2:
+        return rows @ matrix
+    (n, length), matrix = rows.shape, np.ascontiguousarray(matrix)
+    stacks = count_stacks(n, matrix.size)
+    if stacks == 1:
+        return rows @ matrix
+    return np.reshape(np.reshape(rows, (stacks, n // stacks, length)) @ matrix, (n, -1))
+
+
+def count_stacks(n: int, size: int) -> int:
+    """Return in how many stacks `n` rows make small products, of `size` multiplications a row."""
+    for stacks in (1, 2, 4, 8, 16):
+        if n * size <= stacks * SMALL and n % stacks == 0:
+            return stacks
+    return 1
 
 
 def entries(table: Array, index: Array) -> Array:
