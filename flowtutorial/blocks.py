@@ -56,7 +56,7 @@ def times(rows: Array, matrix: Array) -> Array:
     OpenBLAS first copies the operands of a product into an order of its own; but not of small ones
     on processors with AVX-512, if `matrix` lies row by row. The same rows then take a fifth less.
     """
-    if is_traced(rows) or is_traced(matrix) or rows.ndim != 2:
+    if is_traced(rows) or is_traced(matrix) or rows.ndim != 2 or len(rows) < 100:
         return rows @ matrix
     (n, length), matrix = rows.shape, np.ascontiguousarray(matrix)
     stacks = count_stacks(n, matrix.size)
