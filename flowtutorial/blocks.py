@@ -18,7 +18,11 @@ Array = Any  # an ndarray of floats, or another array type that answers NumPy's 
 
 BLOCK = 16384  # elements: 128 KiB of float64, so that a formula's temporaries stay in the cache
 ROWS = 512  # vectors: as many rows of 64 hidden units take 256 KiB
-SMALL = 10**6  # multiplications: a matrix product of fewer is computed without copying its operands
+
+# Multiplications in a small matrix product. On processors with AVX-512 OpenBLAS has code for these
+# that does not first copy the operands into an order of its own; on others they have no advantage.
+_found = np.show_config(mode="dicts").get("SIMD Extensions", {}).get("found", [])
+SMALL = 10**6 if {"X86_V4", "AVX512_SKX"}.intersection(_found) else np.inf
 
 # The C library of Linux gives freed memory back to the system, and asks for it again, page by page,
 # with each new array. Once it has freed a block as large as this, which nobody touches, it keeps
@@ -51,10 +55,9 @@ def spare(array: Array) -> Array | None:
 
 
 def times(rows: Array, matrix: Array) -> Array:
-    """Return `rows @ matrix`, of many rows in stacks.
+    """Return `rows @ matrix`; of many rows in stacks, and with a matrix that lies row by row.
 
-    OpenBLAS first copies the operands of a product into an order of its own; but not of small ones
-    on processors with AVX-512, if `matrix` lies row by row. The same rows then take a fifth less.
+    The same rows take a fifth less in small products.
     """
     if is_traced(rows) or is_traced(matrix) or rows.ndim != 2 or len(rows) < 100:
         return rows @ matrix

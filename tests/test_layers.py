@@ -924,9 +924,12 @@ def test_products_in_stacks_are_those_of_all_rows(shape: tuple[int, ...], transp
     ],
 )
 def test_stacks_are_of_small_products_and_as_few_as_that_takes(
-    n: int, size: int, stacks: int
+    n: int, size: int, stacks: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(flowtutorial.blocks, "SMALL", 10**6)
     assert flowtutorial.blocks.count_stacks(n, size) == stacks
+    monkeypatch.setattr(flowtutorial.blocks, "SMALL", np.inf)
+    assert flowtutorial.blocks.count_stacks(n, size) == 1
 
 
 # -- context ---------------------------------------------------------------------------------------
