@@ -468,7 +468,7 @@ class Flow:
             if np.isfinite(value) and np.isfinite(slope).all():
                 return value, slope  # or the code has a say: numbers before sums may overflow
         log_prob, score = self._pulled(x, summed=True)
-        return float(log_prob.sum()), np.concatenate([np.empty(0), *map(np.ravel, score)])
+        return float(log_prob.sum()), np.concatenate([np.empty(0), *score], axis=None)
 
     def gradient(self, x: Array, context: Array | None = None) -> SimpleNamespace:
         """Return `∂/∂θ` of the mean log-likelihood, as a bundle with the bijection's fields.
