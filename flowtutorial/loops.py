@@ -23,16 +23,14 @@ TEXT: dict[Any, str] = {
     np.negative: "-{}", np.square: "{0} * {0}", np.absolute: "abs({})", np.sqrt: "sqrt({})",
     np.copysign: "copysign({}, {})", np.less: "{} < {}", np.less_equal: "{} <= {}",
     np.greater: "{} > {}", np.greater_equal: "{} >= {}", np.equal: "{} == {}",
-    np.not_equal: "{} != {}", np.logical_and: "{} and {}", np.logical_or: "{} or {}",
-    np.logical_not: "not {}", np.isnan: "isnan({})", np.isinf: "isinf({})",
+    np.not_equal: "{} != {}", np.isnan: "isnan({})", np.isinf: "isinf({})",
     np.isfinite: "isfinite({})", np.maximum: "np.maximum({}, {})", np.minimum: "np.minimum({}, {})",
-    np.sign: "np.sign({})", where: "({1} if {0} else {2})", take: "{}[{}]",
+    np.sign: "np.sign({}) + 0", where: "({1} if {0} else {2})", take: "{}[{}]",
 }  # fmt: skip
-ON_TRUTH: dict[Any, str] = {
-    np.bitwise_and: "{} and {}",
-    np.bitwise_or: "{} or {}",
-    np.invert: "not {}",
-}
+ON_TRUTH: dict[Any, str] = {  # of truth values alone, and without branches
+    np.logical_and: "{} & {}", np.logical_or: "{} | {}", np.logical_not: "not {}",
+    np.bitwise_and: "{} & {}", np.bitwise_or: "{} | {}", np.invert: "not {}",
+}  # fmt: skip
 USUAL = tuple(map(np.dtype, (np.float64, np.int64, np.bool_)))
 
 
@@ -110,11 +108,13 @@ class Loop:
 
     def _print(self) -> None:
         names = dict[Any, str]()
-        inside = {step.place for step in self.steps}
+        # numbered from 0, so that loops that do the same are the same code
+        inside = {step.place: f"v{at}" for at, step in enumerate(self.steps)}
+        sums = {number: f"s{at}" for at, number in enumerate(self.sums)}
 
         def text(part: Any, whole: bool) -> str:
             if type(part) is Place and part in inside:
-                return f"v{part}"
+                return inside[part]
             key = part if type(part) is Place else ("constant", id(part))
             if key not in names:
                 names[key] = f"a{len(names)}"
@@ -130,20 +130,20 @@ class Loop:
                 text(part, at == 0 and step.function is take) for at, part in enumerate(step.read)
             ]
             if step.place is None:
-                number, value = step.number, " * ".join(parts)
-                lines.append(f"s{number} = added(s{number}, {value})")
+                total, value = sums[step.number], " * ".join(parts)
+                lines.append(f"{total} = added({total}, {value})")
             else:
-                lines.append(f"v{step.place} = {_text(step).format(*parts)}")
+                lines.append(f"{inside[step.place]} = {_text(step).format(*parts)}")
         for at, step in enumerate(self.stored):
-            lines.append(f"o{at}[i] = v{step.place}")
+            lines.append(f"o{at}[i] = {inside[step.place]}")
         outs = [f"o{at}" for at in range(len(self.stored))]
         data = next(n for k, n in names.items() if type(k) is Place and self.tape.at(k).varies)
         source = [
             f"def loop({', '.join([*names.values(), *outs])}):",
-            *(f"    s{number} = 0.0" for number in self.sums),
+            *(f"    {total} = 0.0" for total in sums.values()),
             f"    for i in range(len({data})):",
             *(f"        {line}" for line in lines),
-            f"    return ({''.join(f's{number}, ' for number in self.sums)})",
+            f"    return ({''.join(f'{total}, ' for total in sums.values())})",
         ]
         self.function = _machine_code("\n".join(source))
 
@@ -165,15 +165,17 @@ def _kind(tape: Tape, step: Step) -> int:
 
     Arithmetic is done with several numbers at once, if no table is among them.
     """
-    parts = (tape.at(part) if type(part) is Place else part for part in step.read)
+    parts = [tape.at(part) if type(part) is Place else part for part in step.read]
     if step.function is cast:
-        light = step.dtype == np.float64
+        light = step.dtype == np.float64 and _is_usual(parts[0])
     elif not all(_is_usual(part) for part in parts):
         light = False
     elif step.place is None:
         light = step.function in (np.add.reduce, np.dot)
     elif step.function in ON_TRUTH:
-        light = step.dtype == bool
+        light = all(getattr(part, "dtype", None) == np.bool_ for part in parts)
+    elif step.function is np.add and step.dtype == np.bool_:
+        light = False  # True + True is True for NumPy, and 2 for numba
     else:
         light = step.function in TEXT and step.dtype in USUAL
     return 2 if not light else int(step.function is take)
@@ -181,7 +183,7 @@ def _kind(tape: Tape, step: Step) -> int:
 
 def _is_usual(part: Any) -> bool:
     """Whether a number or an array is of a type that computes in loops as in NumPy."""
-    return isinstance(part, bool | int | float) or getattr(part, "dtype", None) in USUAL
+    return (part.dtype if hasattr(part, "dtype") else np.asarray(part).dtype) in USUAL
 
 
 def fused(tape: Tape, steps: list[Step], wanted: Collection[Place] = ()) -> list[Any]:
@@ -239,10 +241,10 @@ def _added() -> Any:
 
 def _search(table: Array, x: Array, out: Array) -> None:
     """Do as `search` does."""
-    if len(table) > FEW:
-        search(table, x, out)
-    else:
+    if len(table) <= FEW and table.dtype == x.dtype == np.float64:
         _counted()(table, x, out)
+    else:
+        search(table, x, out)
 
 
 @functools.cache

@@ -184,7 +184,8 @@ class Recorded(np.lib.mixins.NDArrayOperatorsMixin):
         if func is np.broadcast_to and args[1] in ((), (1,)):
             return Recorded(self.tape, self.place, func(self.sample, args[1]), self.varies)
         if func is np.searchsorted and varies(args[1]) and kwargs == {"side": "right"}:
-            return self.tape.call(search, *args)
+            table, x = args
+            return self.tape.call(search, table if hasattr(table, "dtype") else np.array(table), x)
         return self.tape.call_on_numbers(func, args, kwargs)
 
     def _where(self, condition: Any, a: Any, b: Any) -> Recorded:

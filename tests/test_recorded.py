@@ -132,6 +132,12 @@ def test_zeros_of_two_signs_are_two_numbers() -> None:
     np.testing.assert_array_equal(steps_of(function)(np.array([1.0, -3.0])), [-1.0, -3.0])
 
 
+def test_a_list_is_searched_as_a_table_is() -> None:
+    x = np.linspace(-1.0, 2.0, 31)
+    steps = steps_of(lambda x: np.searchsorted([0.0, 1.0], x, side="right"))
+    np.testing.assert_array_equal(steps(x), np.searchsorted([0.0, 1.0], x, side="right"))
+
+
 @pytest.mark.parametrize("length", [3, 100])
 def test_a_table_is_searched_as_numpy_does(length: int) -> None:
     table = np.linspace(-1.0, 1.0, length)
