@@ -377,6 +377,13 @@ class Buffers:
         return self.views
 
 
+def to_read(x: Array) -> Array:
+    """Return data as an array of one kind, for which loops are compiled once."""
+    view = np.ascontiguousarray(x).view()
+    view.flags.writeable = False
+    return view
+
+
 class Program:
     """The steps to a recorded result, printed as code with buffers that are used again."""
 
@@ -416,7 +423,7 @@ class Program:
         def taken(x: Array, out: Array | None = None) -> Array:
             places = buffers.of_length(len(x))
             result = places[self.own] if out is None or out.dtype != self.dtype else out
-            self.steps(x, *places, result)
+            self.steps(to_read(x), *places, result)
             return result
 
         return taken

@@ -25,6 +25,7 @@ from flowtutorial import (
     gradient_ascent,
     realnvp,
 )
+from flowtutorial import loops as loops_module
 from flowtutorial.blocks import BLOCK
 from flowtutorial.loops import Loop, fused
 from flowtutorial.recorded import FEW, Place, Step, Tape, compiling, order_of, record
@@ -196,6 +197,27 @@ def test_loops_that_do_the_same_are_compiled_once() -> None:
     loops = [step for step in fused(tape, steps, [place]) if isinstance(step, Loop)]
     assert len(loops) == 3
     assert len({loop.function for loop in loops}) == 1
+
+
+def test_data_of_any_layout_are_read_by_one_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine_code, loops = loops_module._machine_code, list[Any]()
+    machine_code.cache_clear()  # other tests may have taken the same loops for other types
+    monkeypatch.setattr(
+        loops_module,
+        "_machine_code",
+        lambda source: loops.append(machine_code(source)) or loops[-1],
+    )
+    x = np.linspace(-3.0, 3.0, 3 * BLOCK)
+    frozen = x.copy()
+    frozen.flags.writeable = False
+    flow = Flow(StandardNormal(), Chain((Shift(0.3), SinhArcsinh(0.3, 0.1), Shift(0.5))))
+    with compiled():
+        sums = flow.sums
+        assert sums is not None
+        for data in (x, x[:BLOCK], frozen, x[::2], x[::-1], x.reshape(3, -1), x.reshape(3, -1).T):
+            flow.log_prob(data)
+            sums.slope(data.reshape(-1), flow)
+        assert {len(loop.signatures) for loop in loops} == {1}
 
 
 def test_a_support_with_an_end() -> None:
