@@ -221,7 +221,7 @@ def fused(tape: Tape, steps: list[Step], wanted: Collection[Place] = ()) -> list
     return arranged
 
 
-@functools.lru_cache
+@functools.cache  # to forget a loop frees nothing: numba holds what it has compiled
 def _machine_code(source: str) -> Any:
     """Return a loop, which numba compiles for the types that it is called with."""
     import numba

@@ -199,6 +199,14 @@ def test_loops_that_do_the_same_are_compiled_once() -> None:
     assert len({loop.function for loop in loops}) == 1
 
 
+def test_what_is_compiled_is_kept() -> None:
+    sources = [f"def loop(a0):\n    return ({at})" for at in range(200)]
+    loops = list(map(loops_module._machine_code, sources))
+    assert all(
+        loops_module._machine_code(s) is loop for s, loop in zip(sources, loops, strict=True)
+    )
+
+
 def test_data_of_any_layout_are_read_by_one_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     machine_code, loops = loops_module._machine_code, list[Any]()
     machine_code.cache_clear()  # other tests may have taken the same loops for other types
