@@ -187,7 +187,7 @@ def map_blocks(
     length : int
         Of a block.
     """
-    if x.size <= length:
+    if x.size <= min(length, BLOCK):
         result = function(x.reshape(-1) if x.ndim > 1 else x, None)
         return np.array(result, dtype=x.dtype).reshape(x.shape)[()]
     out = np.empty_like(x, subok=False)

@@ -181,6 +181,16 @@ def _kind(tape: Tape, step: Step) -> int:
     return 2 if not light else int(step.function is take)
 
 
+def _undivided(tape: Tape, step: Step) -> Step:
+    """Return a division of doubles by a known one as a product, which takes half the time."""
+    x, number = step.read[0], step.read[-1]
+    if step.function is not np.divide or type(number) is Place or not _is_usual(number):
+        return step
+    if tape.at(x).dtype == np.float64 and 1e-300 < abs(number) < 1e300:
+        return step._replace(function=np.multiply, read=[x, 1.0 / number])
+    return step
+
+
 def _is_usual(part: Any) -> bool:
     """Whether a number or an array is of a type that computes in loops as in NumPy."""
     return (part.dtype if hasattr(part, "dtype") else np.asarray(part).dtype) in USUAL
@@ -197,7 +207,7 @@ def fused(tape: Tape, steps: list[Step], wanted: Collection[Place] = ()) -> list
     wanted : collection of Place
         Whose results are wanted in the end.
     """
-    rounds, left = list[list[list[Step]]](), steps
+    rounds, left = list[list[list[Step]]](), [_undivided(tape, step) for step in steps]
     while left:
         groups: list[list[Step]] = [[], [], []]
         missing, later = set[Any](), list[Step]()

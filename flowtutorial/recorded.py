@@ -313,10 +313,13 @@ class Step(NamedTuple):
         return f"{text(self.function)}({read}out={text(self.place)})"
 
 
-def homes_of(steps: Iterable[Any], dtype: Any) -> tuple[dict[int, int], list[Any]]:
+def homes_of(
+    steps: Iterable[Any], dtype: Any, without: Place | None = None
+) -> tuple[dict[int, int], list[Any]]:
     """Return the buffer of each place, and the types of all buffers; number 0 stands for the data.
 
-    A buffer is used again as soon as nobody reads any more what it holds.
+    A buffer is used again as soon as nobody reads any more what it holds. The place `without` needs
+    none.
     """
     steps = list(steps)
     last = {place: number for number, step in enumerate(steps) for place in step.places()}
@@ -325,7 +328,7 @@ def homes_of(steps: Iterable[Any], dtype: Any) -> tuple[dict[int, int], list[Any
         done = [home[place] for place in step.places() if place in home and last[place] == number]
         # a ufunc may write over what it reads, others may read after they have begun to write
         usable, taken = free + done if isinstance(step.function, np.ufunc) else free, list[int]()
-        for place, kind in step.results():
+        for place, kind in (each for each in step.results() if each[0] != without):
             fit = [b for b in usable if b and b not in taken and dtypes[b] == kind]
             home[place] = fit[-1] if fit else len(dtypes)
             taken.append(home[place])
@@ -393,9 +396,9 @@ class Program:
             from .loops import fused
 
             steps = fused(tape, steps, [result.place])
-        home, dtypes = homes_of(steps, dtype)
+        home, dtypes = homes_of(steps, dtype, without=result.place)
         self.block = block_of(dtypes)
-        self.own, self.dtype = home[result.place] - 1, result.dtype
+        self.dtype = result.dtype
         names, inside = Names(), None
 
         def text(part: Any) -> str:
@@ -414,15 +417,13 @@ class Program:
         self.steps, self.dtypes = names["steps"], dtypes[1:]
 
     def with_buffers(self) -> Callable[[Array, Array | None], Array]:
-        """Return a function of `x`, of one axis, and of a place for the result, if it has the type.
-
-        Otherwise the result is in a buffer, and the next call writes over it.
-        """
+        """Return a function of `x`, of one axis, and of a place for the result, if there is one."""
         buffers = Buffers(self.dtypes)
 
         def taken(x: Array, out: Array | None = None) -> Array:
             places = buffers.of_length(len(x))
-            result = places[self.own] if out is None or out.dtype != self.dtype else out
+            fits = out is not None and out.dtype == self.dtype
+            result = out if fits else np.empty(len(x), self.dtype)
             self.steps(to_read(x), *places, result)
             return result
 

@@ -15,7 +15,7 @@ import pytest
 from benchmarks import problems, report
 from benchmarks.__main__ import PEERS, ready
 from benchmarks.process import Peer, WithoutError, in_turn
-from benchmarks.results import BOUNDS, MEMORY, OURS, check, record
+from benchmarks.results import BOUNDS, COMPILED, MEMORY, OURS, check, record
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -167,6 +167,16 @@ def test_ours_keeps_no_bound_without_doing_the_work(flag: dict[str, bool]) -> No
     entry = entry_of({OURS: [1.0], "torch": [4.0]}, **{OURS: flag})
     assert not entry["bounds"][0]["met"]
     assert not entry_of({"torch": [4.0]})["bounds"][0]["met"]
+
+
+def test_the_quicker_of_our_two_ways_counts() -> None:
+    for compiled, ours, ratio in ((0.5, COMPILED, 0.25), (3.0, OURS, 0.5)):
+        (bound,) = entry_of({OURS: [1.0], COMPILED: [compiled], "jax": [2.0]})["bounds"]
+        assert (bound["ours"], bound["best"], bound["ratio"]) == (ours, "jax", ratio)
+    (bound,) = entry_of(
+        {OURS: [1.0], COMPILED: [0.1], "jax": [2.0]}, **{COMPILED: {"agrees": False}}
+    )["bounds"]
+    assert bound["ours"] == OURS
 
 
 def test_a_bound_of_the_memory_needs_a_measurement() -> None:

@@ -171,7 +171,7 @@ def test_arithmetic_is_in_as_few_loops_as_may_be(function: Any, shape: str) -> N
         lambda x: np.where(np.logical_and(x != 0.0, x > -1.0), np.maximum(x, 0.5), -x),
         lambda x: np.minimum(x, 3) * 2,
         lambda x: np.copysign(np.sqrt(np.abs(x)), x) + np.sign(x) - np.square(-x),
-        lambda x: (x > 1.0) * (x / 3.0) + (x > 0.0).astype(np.float64),
+        lambda x: (x > 1.0) * (x * 3.0) + (x > 0.0).astype(np.float64),
         lambda x: np.sqrt(x) + 1.0 / x,
         lambda x: ((x > 0.0) + (x < 1.0)) * x + ((x > 2.0) + True) * 3.0,
         lambda x: np.logical_and(x, x - 1.0) * 3.0 + np.logical_or(x > 0.0, 2) + np.logical_not(x),
@@ -179,7 +179,8 @@ def test_arithmetic_is_in_as_few_loops_as_may_be(function: Any, shape: str) -> N
         lambda x: x * 2**70 + np.where(x > 0.0, 2**64, x) + (x < 2**63),
         lambda x: x.astype(np.float16).astype(np.float64) + x.astype(">f8").astype(np.float64),
         lambda x: (x.astype(np.longdouble) * 3.0).astype(np.float64) + x.astype(np.int8),
-        lambda x: x * np.float32(0.1) + x / np.float32(3.0) + np.array([2]) * x / np.array(3),
+        lambda x: x * np.float32(0.1) + x / np.float32(3.0) + np.array([2]) * x,
+        lambda x: np.searchsorted(np.linspace(-3.0, 3.0, 50), x, side="right") / 49,
         lambda x: np.searchsorted(np.array([0.0, 1.0], ">f8"), x, side="right") + x,
         lambda x: np.searchsorted(np.array([0.0, 1.0], np.float16), x, side="right") + x,
     ],
@@ -226,6 +227,15 @@ def test_data_of_any_layout_are_read_by_one_loop(monkeypatch: pytest.MonkeyPatch
             flow.log_prob(data)
             sums.slope(data.reshape(-1), flow)
         assert {len(loop.signatures) for loop in loops} == {1}
+
+
+@pytest.mark.parametrize("number", [3.0, -0.7, 1e-305, 1e305, 0.0, np.inf, np.nan, 2])
+def test_divisions_by_numbers_of_any_size(number: float) -> None:
+    x = np.concatenate([np.linspace(-3.0, 3.0, 1001), [np.nan, np.inf, 0.0, 1e300, 1e-300]])
+    with np.errstate(all="ignore"), compiled():
+        program = record(lambda x: x / number, DOUBLE)
+        assert program is not None
+        np.testing.assert_allclose(program.with_buffers()(x, None), x / number, rtol=4e-16)
 
 
 def test_a_support_with_an_end() -> None:

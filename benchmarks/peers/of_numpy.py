@@ -1,20 +1,24 @@
-"""Our package, and the matrix products of a RealNVP alone, for `worker.py`."""
+"""Our package, plain and compiled, and the matrix products of a RealNVP alone, for `worker.py`."""
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
 
-from .common import Networks, NoEquivalentError, Parameters
+from .common import Networks, NoEquivalentError, Parameters, versions
+
+COMPILED = "flowtutorial-compiled"
+always = ExitStack()  # what is open until the process ends
 
 
 def VERSIONS(name: str) -> dict[str, str]:
     """Return what is installed."""
     import flowtutorial
 
-    ours = {"flowtutorial": flowtutorial.__version__} if name == "flowtutorial" else {}
-    return {**ours, "numpy": np.__version__}
+    ours = {} if name == "products" else {"flowtutorial": flowtutorial.__version__}
+    return {**ours, **(versions("numba") if name == COMPILED else {}), "numpy": np.__version__}
 
 
 class Scalar:
@@ -150,8 +154,14 @@ class Products:
 
 def make(name: str, kind: str, parameters: Any) -> Any:
     """Return the model."""
+    if name == COMPILED and kind == "realnvp":
+        raise NoEquivalentError("networks are matrix products, which nothing here compiles")
     if kind == "realnvp":
         return (Ours if name == "flowtutorial" else Products)(parameters)
     if name == "products":
         raise NoEquivalentError("only a RealNVP has matrix products")
+    if name == COMPILED:
+        from flowtutorial import compiled
+
+        always.enter_context(compiled())
     return Scalar(kind, parameters)

@@ -36,7 +36,7 @@ import numpy as np  # noqa: E402
 from .common import NoEquivalentError  # noqa: E402
 
 MODULES = {
-    "flowtutorial": "of_numpy", "products": "of_numpy",
+    "flowtutorial": "of_numpy", "flowtutorial-compiled": "of_numpy", "products": "of_numpy",
     "scipy": "of_scientific", "scikit-learn": "of_scientific", "numba": "of_scientific",
     "torch": "of_torch", "zuko": "of_torch", "nflows": "of_torch", "normflows": "of_torch",
     "pyro-ppl": "of_torch",
@@ -184,7 +184,7 @@ class Worker:
     @property
     def compiles(self) -> bool:
         """Whether work of another size is compiled first."""
-        return MODULES[self.name] == "of_jax"
+        return MODULES[self.name] == "of_jax" or self.name.endswith("-compiled")
 
     def sampling(self, kind: str, n: int, seed: int) -> dict[str, Any]:
         """Return the seconds for `n` draws, and their quartiles."""
