@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from .blocks import Array
-from .recorded import FEW, Place, Step, Tape, cast, compiling, search, take, where
+from .recorded import Place, Step, Tape, cast, compiling, is_short, search, take, where
 
 TEXT: dict[Any, str] = {
     np.add: "{} + {}", np.subtract: "{} - {}", np.multiply: "{} * {}", np.divide: "{} / {}",
@@ -251,7 +251,7 @@ def _added() -> Any:
 
 def _search(table: Array, x: Array, out: Array) -> None:
     """Do as `search` does."""
-    if len(table) <= FEW and table.dtype == x.dtype == np.float64:
+    if is_short(table) and table.dtype == x.dtype == np.float64:
         _counted()(table, x, out)
     else:
         search(table, x, out)

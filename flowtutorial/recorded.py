@@ -266,10 +266,15 @@ def take(table: Array, index: Array, out: Array | None = None) -> Array:
 
 def search(table: Array, x: Array, out: Array | None = None) -> Array:
     """As `numpy.searchsorted` on the right; for few edges, by counting those that are passed."""
-    if out is None or len(table) > FEW:
+    if out is None or not is_short(table):
         return _put(np.searchsorted(table, x, side="right"), out)
     above = np.sum(np.less(x, table[:, None]), axis=0, dtype=np.int8)
     return _put(len(table) - above, out)
+
+
+def is_short(table: Array) -> bool:
+    """Whether to count edges is quick, and right: NaN, which NumPy sorts last, can't be counted."""
+    return len(table) <= FEW and not np.isnan(table).any()
 
 
 def cast(a: Array, dtype: np.dtype, out: Array | None = None) -> Array:

@@ -181,6 +181,7 @@ def test_arithmetic_is_in_as_few_loops_as_may_be(function: Any, shape: str) -> N
         lambda x: (x.astype(np.longdouble) * 3.0).astype(np.float64) + x.astype(np.int8),
         lambda x: x * np.float32(0.1) + x / np.float32(3.0) + np.array([2]) * x,
         lambda x: np.searchsorted(np.linspace(-3.0, 3.0, 50), x, side="right") / 49,
+        lambda x: np.searchsorted(np.array([0.0, 1.0, np.nan]), x, side="right") + x,
         lambda x: np.searchsorted(np.array([0.0, 1.0], ">f8"), x, side="right") + x,
         lambda x: np.searchsorted(np.array([0.0, 1.0], np.float16), x, side="right") + x,
     ],

@@ -138,6 +138,13 @@ def test_a_list_is_searched_as_a_table_is() -> None:
     np.testing.assert_array_equal(steps(x), np.searchsorted([0.0, 1.0], x, side="right"))
 
 
+def test_numbers_that_are_missing_from_a_table_are_its_last() -> None:
+    table = np.array([-1.0, 0.0, np.nan])
+    x = np.concatenate([np.linspace(-2.0, 2.0, 33), [np.nan, np.inf]])
+    steps = steps_of(lambda x: np.searchsorted(table, x, side="right"))
+    np.testing.assert_array_equal(steps(x), np.searchsorted(table, x, side="right"))
+
+
 @pytest.mark.parametrize("length", [3, 100])
 def test_a_table_is_searched_as_numpy_does(length: int) -> None:
     table = np.linspace(-1.0, 1.0, length)
