@@ -261,7 +261,7 @@ def where(condition: Array, a: Array, b: Array, out: Array | None = None) -> Arr
 
 def take(table: Array, index: Array, out: Array | None = None) -> Array:
     """As `table[index]`."""
-    return table[index] if out is None else np.take(table, index, out=out, mode="clip")
+    return table[index] if out is None else np.take(table, index, out=out, mode="wrap")
 
 
 def search(table: Array, x: Array, out: Array | None = None) -> Array:

@@ -12,7 +12,7 @@ import pytest
 from cases import CASES, base_points
 
 from flowtutorial import Affine, Chain, Flow, Logistic, SinhArcsinh, StandardNormal, Uniform
-from flowtutorial.blocks import BLOCK
+from flowtutorial.blocks import BLOCK, entries
 from flowtutorial.recorded import record
 
 SOLVED = {"logistic-one", "logistic-mixture", "universal"}  # with an axis of components
@@ -136,6 +136,12 @@ def test_a_list_is_searched_as_a_table_is() -> None:
     x = np.linspace(-1.0, 2.0, 31)
     steps = steps_of(lambda x: np.searchsorted([0.0, 1.0], x, side="right"))
     np.testing.assert_array_equal(steps(x), np.searchsorted([0.0, 1.0], x, side="right"))
+
+
+def test_negative_indices_count_from_the_end() -> None:
+    knots, table, x = np.array([0.0, 1.0]), np.array([3.0, 4.0, 5.0]), np.linspace(-1.0, 2.0, 31)
+    steps = steps_of(lambda x: entries(table, np.searchsorted(knots, x, side="right") - 1))
+    np.testing.assert_array_equal(steps(x), table[np.searchsorted(knots, x, side="right") - 1])
 
 
 def test_numbers_that_are_missing_from_a_table_are_its_last() -> None:
