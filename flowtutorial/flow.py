@@ -50,7 +50,8 @@ class Flow:
     Parameters
     ----------
     base : Distribution
-        Any object with `log_prob(z)` and `sample(n, rng)`; of vectors if the bijection is one.
+        Any object with `log_prob(z)` and `sample(n, rng)`; of vectors if the bijection is one. It
+        may not change later: what it does with long arrays is noted once.
     bijection : Bijection
         The map `g` from base to data; its parameters are those of the flow.
 

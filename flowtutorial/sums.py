@@ -28,6 +28,7 @@ from .recorded import (
     compiling,
     homes_of,
     order_of,
+    to_read,
     varies,
 )
 from .spline import ByBin, assembled, products_by_bin
@@ -432,7 +433,7 @@ class _Places:
         for start in range(0, len(x), reading.length):
             part = x[start : start + reading.length]
             buffers = self.buffers.of_length(len(part))
-            single, whole = reading.block(part, *buffers, self.read_first)
+            single, whole = reading.block(to_read(part), *buffers, self.read_first)
             singles.append(single)
             wholes.append(whole)
         sums, largest = np.array(singles), np.nan

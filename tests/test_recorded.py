@@ -12,7 +12,7 @@ import pytest
 from cases import CASES, base_points
 
 from flowtutorial import Affine, Chain, Flow, Logistic, SinhArcsinh, StandardNormal, Uniform
-from flowtutorial.blocks import BLOCK
+from flowtutorial.blocks import BLOCK, entries
 from flowtutorial.recorded import record
 
 SOLVED = {"logistic-one", "logistic-mixture", "universal"}  # with an axis of components
@@ -130,6 +130,25 @@ def test_zeros_of_two_signs_are_two_numbers() -> None:
         return np.copysign(x, 0.0) + 2.0 * np.copysign(x, -0.0)
 
     np.testing.assert_array_equal(steps_of(function)(np.array([1.0, -3.0])), [-1.0, -3.0])
+
+
+def test_a_list_is_searched_as_a_table_is() -> None:
+    x = np.linspace(-1.0, 2.0, 31)
+    steps = steps_of(lambda x: np.searchsorted([0.0, 1.0], x, side="right"))
+    np.testing.assert_array_equal(steps(x), np.searchsorted([0.0, 1.0], x, side="right"))
+
+
+def test_negative_indices_count_from_the_end() -> None:
+    knots, table, x = np.array([0.0, 1.0]), np.array([3.0, 4.0, 5.0]), np.linspace(-1.0, 2.0, 31)
+    steps = steps_of(lambda x: entries(table, np.searchsorted(knots, x, side="right") - 1))
+    np.testing.assert_array_equal(steps(x), table[np.searchsorted(knots, x, side="right") - 1])
+
+
+def test_numbers_that_are_missing_from_a_table_are_its_last() -> None:
+    table = np.array([-1.0, 0.0, np.nan])
+    x = np.concatenate([np.linspace(-2.0, 2.0, 33), [np.nan, np.inf]])
+    steps = steps_of(lambda x: np.searchsorted(table, x, side="right"))
+    np.testing.assert_array_equal(steps(x), np.searchsorted(table, x, side="right"))
 
 
 @pytest.mark.parametrize("length", [3, 100])
