@@ -40,7 +40,8 @@ def compiled() -> Iterator[None]:
 
     `log_prob`, `sample`, `gradient_ascent`, `newton` and `fit` then read the data in compiled
     loops. The first call with a flow of a new structure takes some tenths of a second to compile;
-    other parameters, or more data, do not. Digits may differ in the last place.
+    other parameters, or more data, do not. A division by a number is a product with its
+    reciprocal, so digits differ as if a value on the way were rounded once more.
 
     Raises
     ------

@@ -289,5 +289,5 @@ def test_a_flow_travels_without_what_was_compiled() -> None:
     with compiled():
         expected = BENT.log_prob(x)
         made = pickle.loads(pickle.dumps(BENT))
-        assert "_known" not in vars(made)
+        assert "_recorded" not in vars(made)
         same(made.log_prob(x), expected)

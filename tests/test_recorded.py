@@ -213,3 +213,35 @@ def test_long_arrays_need_the_result_and_a_mebibyte(name: str) -> None:
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         assert peak < x.nbytes + 2**20
+
+
+class Shifted:
+    """A base that somebody changes."""
+
+    support = (-np.inf, np.inf)
+
+    def __init__(self, mean: float) -> None:
+        self.mean = mean
+
+    def log_prob(self, z: Any) -> Any:
+        """As the standard normal, moved."""
+        return StandardNormal().log_prob(z - self.mean)
+
+    def sample(self, n: int, rng: Any) -> Any:
+        """As the standard normal, moved."""
+        return self.mean + StandardNormal().sample(n, rng)
+
+
+def test_a_base_that_changes_is_read_anew_and_a_frozen_one_once() -> None:
+    x = np.linspace(-2.0, 2.0, 70_000)
+    base = Shifted(0.0)
+    flow = Flow(base, Affine(0.5, 0.1))
+    before = flow.log_prob(x)
+    base.mean = 1.0
+    np.testing.assert_array_equal(flow.log_prob(x), Flow(base, flow.bijection).log_prob(x))
+    assert not np.array_equal(flow.log_prob(x), before)
+    frozen = Flow(StandardNormal(), Affine(0.5, 0.1))
+    frozen.log_prob(x)
+    (program,) = frozen._known.values()
+    frozen.log_prob(x)
+    assert list(frozen._known.values()) == [program]
