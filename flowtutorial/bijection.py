@@ -181,7 +181,7 @@ class Bijection(Parametrised, ABC):
     def _derived_pullback(self, x: Array, direction: str) -> tuple[Array, Array, Pullback]:
         from .symbolic.derive import derive  # SymPy is loaded when needed
 
-        d = derive(self, direction)(tuple(self.trained_fields().values()), x)
+        d = derive(self, direction)(tuple(self.trained_fields().values()), x, full=False)
 
         def pullback(bar: Array, summed: bool = False) -> tuple[Array, list[Array]]:
             along_x = bar * d.d_value_dx + d.d_log_det_dx
@@ -465,7 +465,7 @@ def _check_events(parts: Sequence[Bijection]) -> None:
 def with_axes_of(value: Array, bar: Array) -> Array:
     """Return `bar` with axes of length 1 behind its own, as many as `value` has more."""
     more = np.ndim(value) - np.ndim(bar)
-    return np.reshape(bar, np.shape(bar) + (1,) * more) if more else bar
+    return np.reshape(bar, np.shape(bar) + (1,) * more) if more > 0 else bar
 
 
 def in_type_of(source: Array, result: Array) -> Array:

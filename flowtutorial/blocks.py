@@ -19,6 +19,11 @@ Array = Any  # an ndarray of floats, or another array type that answers NumPy's 
 BLOCK = 16384  # elements: 128 KiB of float64, so that a formula's temporaries stay in the cache
 ROWS = 512  # vectors: as many rows of 64 hidden units take 256 KiB
 
+# Multiplications in a small matrix product. On processors with AVX-512 OpenBLAS has code for these
+# that does not first copy the operands into an order of its own; on others they have no advantage.
+_found = np.show_config(mode="dicts").get("SIMD Extensions", {}).get("found", [])
+SMALL = 10**6 if {"X86_V4", "AVX512_SKX"}.intersection(_found) else np.inf
+
 # The C library of Linux gives freed memory back to the system, and asks for it again, page by page,
 # with each new array. Once it has freed a block as large as this, which nobody touches, it keeps
 # what it has: temporaries of the size of a block are then quick to get.
@@ -47,6 +52,28 @@ def spare(array: Array) -> Array | None:
     longer than the arithmetic. A traced array is not written over: None, the usual new place.
     """
     return None if is_traced(array) else array
+
+
+def times(rows: Array, matrix: Array) -> Array:
+    """Return `rows @ matrix`; of many rows in stacks, and with a matrix that lies row by row.
+
+    The same rows take a fifth less in small products.
+    """
+    if is_traced(rows) or is_traced(matrix) or rows.ndim != 2 or len(rows) < 100:
+        return rows @ matrix
+    (n, length), matrix = rows.shape, np.ascontiguousarray(matrix)
+    stacks = count_stacks(n, matrix.size)
+    if stacks == 1:
+        return rows @ matrix
+    return np.reshape(np.reshape(rows, (stacks, n // stacks, length)) @ matrix, (n, -1))
+
+
+def count_stacks(n: int, size: int) -> int:
+    """Return in how many stacks `n` rows make small products, of `size` multiplications a row."""
+    for stacks in (1, 2, 4, 8, 16):
+        if n * size <= stacks * SMALL and n % stacks == 0:
+            return stacks
+    return 1
 
 
 def entries(table: Array, index: Array) -> Array:

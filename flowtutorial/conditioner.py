@@ -13,12 +13,13 @@ from typing import Any, Self
 
 import numpy as np
 
-from .blocks import Array, as_count, as_generator, as_parameters, as_real, as_vectors, spare
+from .blocks import Array, as_count, as_generator, as_parameters, as_real, as_vectors, spare, times
 from .parameters import Parametrised, gathered, outer
 
-# Each activation, with a place for the result, and its derivative from its own value.
+# Each activation, with a place for the result, and its derivative from its own value. The maximum
+# of two arrays takes half as long as that of an array and a number.
 ACTIVATIONS: dict[str, tuple[Callable[..., Array], Callable[[Array], Array]]] = {
-    "relu": (lambda a, out: np.maximum(a, 0.0, out=out), lambda h: h > 0.0),
+    "relu": (lambda a, out: np.maximum(a, np.zeros_like(a), out=out), lambda h: h > 0.0),
     "tanh": (np.tanh, lambda h: 1.0 - h * h),
 }
 
@@ -228,7 +229,7 @@ class MLP(Parametrised):
                     by_weight if self.masks is None else by_weight * self.masks[index]
                 )
                 by_biases.append(gathered(bar, np.ndim(bar) - 1, summed))
-                bar = bar @ weights[index]
+                bar = times(bar, weights[index])
                 if index:
                     bar = np.multiply(bar, slope(seen[index]), out=spare(bar))
             return bar, by_weights[::-1] + by_biases[::-1]
@@ -250,8 +251,8 @@ def affine(h: Array, weight: Array, bias: Array) -> Array:
     """Return `W h + b` for vectors on the last axis."""
     if weight.shape[1] < 4:  # then one more input, always 1, costs less than a pass for the bias
         h = np.concatenate([h, np.ones((*np.shape(h)[:-1], 1))], axis=-1)
-        return h @ np.swapaxes(np.concatenate([weight, bias[:, None]], axis=1), 0, 1)
-    product = h @ np.swapaxes(weight, 0, 1)
+        return times(h, np.swapaxes(np.concatenate([weight, bias[:, None]], axis=1), 0, 1))
+    product = times(h, np.swapaxes(weight, 0, 1))
     return np.add(product, bias, out=spare(product))
 
 

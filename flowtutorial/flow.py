@@ -50,7 +50,8 @@ class Flow:
     Parameters
     ----------
     base : Distribution
-        Any object with `log_prob(z)` and `sample(n, rng)`; of vectors if the bijection is one.
+        Any object with `log_prob(z)` and `sample(n, rng)`; of vectors if the bijection is one. It
+        may not change during a fit, or at all if it is a frozen dataclass.
     bijection : Bijection
         The map `g` from base to data; its parameters are those of the flow.
 
@@ -203,10 +204,12 @@ class Flow:
     def _formula_anywhere(self, x: Array) -> Array:
         return _inside(self._formula, x, *self.bijection.codomain)
 
-    @cached_property
+    @property
     def _known(self) -> dict[Any, Any]:
-        """What was recorded of the flow's code, for long arrays."""
-        return {}
+        """What was recorded of the flow's code; nothing where somebody may change the base."""
+        declared = getattr(type(self.base), "__dataclass_params__", None)
+        frozen = declared is not None and declared.frozen
+        return vars(self).setdefault("_recorded", {}) if frozen else {}
 
     def _log_prob(self, x: Array) -> Array:
         """Return `log p(x)` of vectors, also where a value has no density."""
@@ -389,9 +392,8 @@ class Flow:
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the printed code behind: another process prints its own."""
-        return {
-            key: value for key, value in vars(self).items() if key not in ("_printed", "_known")
-        }
+        own = ("_printed", "_recorded")
+        return {name: value for name, value in vars(self).items() if name not in own}
 
     def log_prob_and_score(self, x: Array, context: Array | None = None) -> tuple[Array, Array]:
         """Return `log p(x; θ)` and `∂ log p(x; θ)/∂θ` for each observation.
@@ -468,7 +470,7 @@ class Flow:
             if np.isfinite(value) and np.isfinite(slope).all():
                 return value, slope  # or the code has a say: numbers before sums may overflow
         log_prob, score = self._pulled(x, summed=True)
-        return float(log_prob.sum()), np.concatenate([np.empty(0), *map(np.ravel, score)])
+        return float(log_prob.sum()), np.concatenate([np.empty(0), *score], axis=None)
 
     def gradient(self, x: Array, context: Array | None = None) -> SimpleNamespace:
         """Return `∂/∂θ` of the mean log-likelihood, as a bundle with the bijection's fields.

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 LITTLE, PATIENCE = 0.5, 3  # a gain of the log-likelihood that is little in as many steps
 MOST = 40  # damped steps by outer products
 MANY = 200  # parameters: beyond, a matrix of their products costs more than it gains
-MANY_ROWS = 1 << 19  # observations: of these only sums are kept
+MANY_ROWS = 1 << 17  # observations: of these only sums are kept
 LOST = 1e-6  # of the usual outer products: a parameter without influence
 FLAT = 1e-7  # of the largest curvature: what differences of gradients can't tell from none
 
@@ -119,26 +119,25 @@ def gradient_ascent(
     steps = as_count(steps, "steps")
     rate = finite_number(learning_rate, "learning_rate")
     updated = flow.params
-    flow = flow.moved_to(updated)
+    slope_at = slope_of(flow, data)
     params = np.empty((steps + 1, updated.size))
     log_likelihood = np.empty(steps + 1)
     for t in range(steps + 1):
         params[t] = updated
-        log_likelihood[t], gradient = mean_and_slope(flow, data)
+        log_likelihood[t], gradient = slope_at(updated)
         if t == steps:
             break
         with np.errstate(over="ignore", invalid="ignore"):  # checked next
             updated = params[t] + rate * gradient
         if not np.isfinite(updated).all():
-            trace = Ascent(params[: t + 1], log_likelihood[: t + 1], flow)
+            trace = Ascent(params[: t + 1], log_likelihood[: t + 1], flow.moved_to(params[t]))
             raise DivergenceError(
                 f"learning_rate: with {rate:g} the ascent left the finite numbers at "
                 f"step {t + 1} of {steps}; take a smaller one "
                 "(the iterates so far are in the error's trace)",
                 trace,
             )
-        flow = flow.moved_to(updated)
-    return Ascent(params, log_likelihood, flow)
+    return Ascent(params, log_likelihood, flow.moved_to(updated))
 
 
 @dataclass(frozen=True, eq=False)
@@ -419,6 +418,7 @@ class _Objective:
 
     def __init__(self, flow: Flow, data: Observations, ridge: float) -> None:
         self.flow, self.data, self.ridge, self.center = flow, data, ridge, flow.params
+        self.slope_at = slope_of(flow, data)
         self.usual = np.zeros(flow.params.size)  # outer products when the data had become likely
 
     def at(self, params: Array) -> Flow:
@@ -443,7 +443,7 @@ class _Objective:
         """Return value and gradient."""
         if not np.isfinite(params).all():
             return -np.inf, np.full_like(params, np.nan)
-        value, gradient = mean_and_slope(self.at(params), self.data)
+        value, gradient = self.slope_at(params)
         away = params - self.center
         return value - 0.5 * self.ridge * float(away @ away), gradient - self.ridge * away
 
@@ -718,6 +718,23 @@ def mean_and_slope(flow: Flow, data: Observations) -> tuple[float, Array]:
     """Return the mean log-likelihood and its gradient."""
     value, gradient = data.reduce(sums_of, flow, rows=_rows(flow))
     return value / len(data), gradient / len(data)
+
+
+def slope_of(flow: Flow, data: Observations) -> Callable[[Array], tuple[float, Array]]:
+    """Return the mean log-likelihood and its gradient, as a function of the parameters."""
+    n, quick = len(data), None
+    if type(data.x) is np.ndarray and data.x.dtype == np.float64 and flow.sums is not None:
+        quick = flow.sums.slope_at(data.x, flow)
+
+    def slope(params: Array) -> tuple[float, Array]:
+        if quick is not None:
+            with np.errstate(all="ignore"):
+                value, sums = quick(params)
+            if np.isfinite(value) and np.isfinite(sums).all():
+                return value / n, sums / n
+        return mean_and_slope(flow.moved_to(params), data)
+
+    return slope
 
 
 def _own_moments(flow: Flow, context: Array | None) -> tuple[float, Array]:

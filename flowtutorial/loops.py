@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from .blocks import Array
-from .recorded import FEW, Place, Step, Tape, cast, compiling, search, take, where
+from .recorded import Place, Step, Tape, cast, compiling, is_short, search, take, where
 
 TEXT: dict[Any, str] = {
     np.add: "{} + {}", np.subtract: "{} - {}", np.multiply: "{} * {}", np.divide: "{} / {}",
@@ -25,7 +25,7 @@ TEXT: dict[Any, str] = {
     np.greater: "{} > {}", np.greater_equal: "{} >= {}", np.equal: "{} == {}",
     np.not_equal: "{} != {}", np.isnan: "isnan({})", np.isinf: "isinf({})",
     np.isfinite: "isfinite({})", np.maximum: "np.maximum({}, {})", np.minimum: "np.minimum({}, {})",
-    np.sign: "np.sign({})", where: "({1} if {0} else {2})", take: "{}[{}]",
+    np.sign: "np.sign({}) + 0", where: "({1} if {0} else {2})", take: "{}[{}]",
 }  # fmt: skip
 ON_TRUTH: dict[Any, str] = {  # of truth values alone, and without branches
     np.logical_and: "{} & {}", np.logical_or: "{} | {}", np.logical_not: "not {}",
@@ -40,7 +40,8 @@ def compiled() -> Iterator[None]:
 
     `log_prob`, `sample`, `gradient_ascent`, `newton` and `fit` then read the data in compiled
     loops. The first call with a flow of a new structure takes some tenths of a second to compile;
-    other parameters, or more data, do not. Digits may differ in the last place.
+    other parameters, or more data, do not. A division by a number is a product with its
+    reciprocal, so digits differ as if a value on the way were rounded once more.
 
     Raises
     ------
@@ -108,11 +109,13 @@ class Loop:
 
     def _print(self) -> None:
         names = dict[Any, str]()
-        inside = {step.place for step in self.steps}
+        # numbered from 0, so that loops that do the same are the same code
+        inside = {step.place: f"v{at}" for at, step in enumerate(self.steps)}
+        sums = {number: f"s{at}" for at, number in enumerate(self.sums)}
 
         def text(part: Any, whole: bool) -> str:
             if type(part) is Place and part in inside:
-                return f"v{part}"
+                return inside[part]
             key = part if type(part) is Place else ("constant", id(part))
             if key not in names:
                 names[key] = f"a{len(names)}"
@@ -128,20 +131,20 @@ class Loop:
                 text(part, at == 0 and step.function is take) for at, part in enumerate(step.read)
             ]
             if step.place is None:
-                number, value = step.number, " * ".join(parts)
-                lines.append(f"s{number} = added(s{number}, {value})")
+                total, value = sums[step.number], " * ".join(parts)
+                lines.append(f"{total} = added({total}, {value})")
             else:
-                lines.append(f"v{step.place} = {_text(step).format(*parts)}")
+                lines.append(f"{inside[step.place]} = {_text(step).format(*parts)}")
         for at, step in enumerate(self.stored):
-            lines.append(f"o{at}[i] = v{step.place}")
+            lines.append(f"o{at}[i] = {inside[step.place]}")
         outs = [f"o{at}" for at in range(len(self.stored))]
         data = next(n for k, n in names.items() if type(k) is Place and self.tape.at(k).varies)
         source = [
             f"def loop({', '.join([*names.values(), *outs])}):",
-            *(f"    s{number} = 0.0" for number in self.sums),
+            *(f"    {total} = 0.0" for total in sums.values()),
             f"    for i in range(len({data})):",
             *(f"        {line}" for line in lines),
-            f"    return ({''.join(f's{number}, ' for number in self.sums)})",
+            f"    return ({''.join(f'{total}, ' for total in sums.values())})",
         ]
         self.function = _machine_code("\n".join(source))
 
@@ -165,29 +168,33 @@ def _kind(tape: Tape, step: Step) -> int:
     """
     parts = [tape.at(part) if type(part) is Place else part for part in step.read]
     if step.function is cast:
-        light = step.dtype == np.float64
+        light = step.dtype == np.float64 and _is_usual(parts[0])
     elif not all(_is_usual(part) for part in parts):
         light = False
     elif step.place is None:
         light = step.function in (np.add.reduce, np.dot)
     elif step.function in ON_TRUTH:
         light = all(getattr(part, "dtype", None) == np.bool_ for part in parts)
+    elif step.function is np.add and step.dtype == np.bool_:
+        light = False  # True + True is True for NumPy, and 2 for numba
     else:
         light = step.function in TEXT and step.dtype in USUAL
     return 2 if not light else int(step.function is take)
 
 
-def _undivided(step: Step) -> Step:
-    """Return a division by a known number as a product, which takes half the time."""
-    number = step.read[-1]
-    if step.function is np.divide and type(number) is not Place and 1e-300 < abs(number) < 1e300:
-        return step._replace(function=np.multiply, read=[step.read[0], 1.0 / number])
+def _undivided(tape: Tape, step: Step) -> Step:
+    """Return a division of doubles by a known one as a product, which takes half the time."""
+    x, number = step.read[0], step.read[-1]
+    if step.function is not np.divide or type(number) is Place or not _is_usual(number):
+        return step
+    if tape.at(x).dtype == np.float64 and 1e-300 < abs(number) < 1e300:
+        return step._replace(function=np.multiply, read=[x, 1.0 / number])
     return step
 
 
 def _is_usual(part: Any) -> bool:
     """Whether a number or an array is of a type that computes in loops as in NumPy."""
-    return isinstance(part, bool | int | float) or getattr(part, "dtype", None) in USUAL
+    return (part.dtype if hasattr(part, "dtype") else np.asarray(part).dtype) in USUAL
 
 
 def fused(tape: Tape, steps: list[Step], wanted: Collection[Place] = ()) -> list[Any]:
@@ -201,7 +208,7 @@ def fused(tape: Tape, steps: list[Step], wanted: Collection[Place] = ()) -> list
     wanted : collection of Place
         Whose results are wanted in the end.
     """
-    rounds, left = list[list[list[Step]]](), list(map(_undivided, steps))
+    rounds, left = list[list[list[Step]]](), [_undivided(tape, step) for step in steps]
     while left:
         groups: list[list[Step]] = [[], [], []]
         missing, later = set[Any](), list[Step]()
@@ -225,7 +232,7 @@ def fused(tape: Tape, steps: list[Step], wanted: Collection[Place] = ()) -> list
     return arranged
 
 
-@functools.lru_cache
+@functools.cache  # to forget a loop frees nothing: numba holds what it has compiled
 def _machine_code(source: str) -> Any:
     """Return a loop, which numba compiles for the types that it is called with."""
     import numba
@@ -245,10 +252,10 @@ def _added() -> Any:
 
 def _search(table: Array, x: Array, out: Array) -> None:
     """Do as `search` does."""
-    if len(table) > FEW:
-        search(table, x, out)
-    else:
+    if is_short(table) and table.dtype == x.dtype == np.float64:
         _counted()(table, x, out)
+    else:
+        search(table, x, out)
 
 
 @functools.cache

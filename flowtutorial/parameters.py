@@ -16,7 +16,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from .blocks import Array, as_real, is_traced
+from .blocks import Array, as_real, count_stacks, is_traced
 
 
 @dataclass(frozen=True, eq=False)
@@ -211,5 +211,10 @@ def outer(a: Array, b: Array, summed: bool) -> Array:
     """Return `a bᵀ` of the vectors on the last axes, for each observation or summed over them."""
     if not summed:
         return a[..., :, None] * b[..., None, :]
-    rows_a, rows_b = (v if v.ndim == 2 else np.reshape(v, (-1, v.shape[-1])) for v in (a, b))
-    return np.swapaxes(rows_a, 0, 1) @ rows_b
+    if a.ndim != 2:
+        a, b = (np.reshape(v, (-1, v.shape[-1])) for v in (a, b))
+    stacks = count_stacks(len(a), a.shape[1] * b.shape[1])
+    if stacks == 1:
+        return np.swapaxes(a, 0, 1) @ b
+    a, b = (np.reshape(v, (stacks, -1, v.shape[1])) for v in (a, b))
+    return np.sum(np.swapaxes(a, 1, 2) @ b, axis=0)

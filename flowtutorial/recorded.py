@@ -184,7 +184,8 @@ class Recorded(np.lib.mixins.NDArrayOperatorsMixin):
         if func is np.broadcast_to and args[1] in ((), (1,)):
             return Recorded(self.tape, self.place, func(self.sample, args[1]), self.varies)
         if func is np.searchsorted and varies(args[1]) and kwargs == {"side": "right"}:
-            return self.tape.call(search, *args)
+            table, x = args
+            return self.tape.call(search, table if hasattr(table, "dtype") else np.array(table), x)
         return self.tape.call_on_numbers(func, args, kwargs)
 
     def _where(self, condition: Any, a: Any, b: Any) -> Recorded:
@@ -260,15 +261,20 @@ def where(condition: Array, a: Array, b: Array, out: Array | None = None) -> Arr
 
 def take(table: Array, index: Array, out: Array | None = None) -> Array:
     """As `table[index]`."""
-    return table[index] if out is None else np.take(table, index, out=out, mode="clip")
+    return table[index] if out is None else np.take(table, index, out=out, mode="wrap")
 
 
 def search(table: Array, x: Array, out: Array | None = None) -> Array:
     """As `numpy.searchsorted` on the right; for few edges, by counting those that are passed."""
-    if out is None or len(table) > FEW:
+    if out is None or not is_short(table):
         return _put(np.searchsorted(table, x, side="right"), out)
     above = np.sum(np.less(x, table[:, None]), axis=0, dtype=np.int8)
     return _put(len(table) - above, out)
+
+
+def is_short(table: Array) -> bool:
+    """Whether to count edges is quick, and right: NaN, which NumPy sorts last, can't be counted."""
+    return len(table) <= FEW and not np.isnan(table).any()
 
 
 def cast(a: Array, dtype: np.dtype, out: Array | None = None) -> Array:
@@ -379,6 +385,13 @@ class Buffers:
         return self.views
 
 
+def to_read(x: Array) -> Array:
+    """Return data as an array of one kind, for which loops are compiled once."""
+    view = np.ascontiguousarray(x).view()
+    view.flags.writeable = False
+    return view
+
+
 class Program:
     """The steps to a recorded result, printed as code with buffers that are used again."""
 
@@ -416,7 +429,7 @@ class Program:
             places = buffers.of_length(len(x))
             fits = out is not None and out.dtype == self.dtype
             result = out if fits else np.empty(len(x), self.dtype)
-            self.steps(x, *places, result)
+            self.steps(to_read(x), *places, result)
             return result
 
         return taken

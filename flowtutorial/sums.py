@@ -9,6 +9,7 @@ sums are taken apart: `Σ c u = c Σ u`, and `Σ (u v + c) = Σ u v + n c`. Of a
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -27,6 +28,7 @@ from .recorded import (
     compiling,
     homes_of,
     order_of,
+    to_read,
     varies,
 )
 from .spline import ByBin, assembled, products_by_bin
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 DOUBLE = np.dtype(np.float64)
 BYTES = 5 << 18  # of all buffers together: the steps of a gradient are many
 FEW = 8  # parameters, up to which the sums of products of scores are taken one by one
+Found = tuple[Array, list[Array], list[Array], float]
 Reduction = tuple[Any, tuple[Place, ...]]
 SIGNS: dict[Any, str] = {np.add: "+", np.subtract: "-", np.multiply: "*", np.divide: "/"}
 
@@ -81,7 +84,25 @@ class Sums:
 
     def slope(self, x: Array, flow: Flow) -> tuple[float, Array]:
         """Return `Σ log p(x; θ)` and its derivatives."""
-        (value, *sums), ends, rows, _ = self._slope(x, flow)
+        return self._joined(self._slope(x, flow))
+
+    def slope_at(self, x: Array, flow: Flow) -> Callable[[Array], tuple[float, Array]]:
+        """Return `slope` as a function of the vector of parameters, for data in memory."""
+        shapes = [np.shape(value) for _, value in leaves(flow.bijection)]
+        ends = np.cumsum([math.prod(shape) for shape in shapes]).tolist()
+        parts = list(zip([0, *ends], ends, shapes, strict=False))
+
+        def slope(params: Array) -> tuple[float, Array]:
+            values = [
+                params[start:end].reshape(shape) if shape else params[start]
+                for start, end, shape in parts
+            ]
+            return self._joined(self._slope.with_values(x, values))
+
+        return slope
+
+    def _joined(self, found: Found) -> tuple[float, Array]:
+        (value, *sums), ends, rows, _ = found
         if not rows:
             return float(value), np.array(sums)
         single, several = iter(sums), iter(zip(ends[::2], ends[1::2], rows, strict=True))
@@ -285,13 +306,14 @@ class Reading:
         if self.has_largest:  # its number is 0
             core, above = _without_constants(largest)
             self._number(Term(1.0, np.max, (core.place,)))
-        entries, weights = list[tuple[int, int]](), list[Any]()
+        weights = dict[tuple[int, int], Any]()
         for row, part in enumerate(wanted):
             for term in terms_of(part):
-                entries.append((row, self._number(term)))
-                weights.append(term.weight)
-        self.entries, self.shape = np.array(entries).T, (len(wanted), len(self.reductions) + 1)
-        self._print(tape, [_number_of(above), *(numbers or []), *map(_number_of, weights)])
+                entry = row, self._number(term)
+                weights[entry] = weights[entry] + term.weight if entry in weights else term.weight
+        self.entries = tuple(np.array(list(weights)).T)
+        self.shape = len(wanted), len(self.reductions) + 1
+        self._print(tape, [_number_of(above), *(numbers or []), *map(_number_of, weights.values())])
         self.free: list[_Places] = []
 
     def _number(self, term: Term) -> int:
@@ -342,15 +364,30 @@ class Reading:
         names.run([*lines, f"    return ({single}len(b0)), ({whole})"])
         self.numbers, self.block = names["numbers"], names["block"]
 
-    def __call__(self, x: Array, flow: Flow) -> tuple[Array, list[Array], list[Array], float]:
+    def __call__(self, x: Array, flow: Flow) -> Found:
         """Return the sums, those of arrays, the numbers, and the largest value."""
-        try:
-            places = self.free.pop()  # each thread takes its own
-        except IndexError:
-            places = _Places(self)
-        found = places.read(x, flow)
+        places = self._places()
+        if flow is not places.flow:  # else the last block was of the same flow
+            places.fill([np.asarray(value)[()] for _, value in leaves(flow.bijection)])
+            places.flow = flow
+        found = places.read(x)
         self.free.append(places)
         return found
+
+    def with_values(self, x: Array, values: list[Any]) -> Found:
+        """Return the same for a flow with these values of its parameters."""
+        places = self._places()
+        places.fill(values)
+        places.flow = None
+        found = places.read(x)
+        self.free.append(places)
+        return found
+
+    def _places(self) -> _Places:
+        try:
+            return self.free.pop()  # each thread takes its own
+        except IndexError:
+            return _Places(self)
 
 
 def _in_order(
@@ -383,21 +420,20 @@ class _Places:
         self.flow: Flow | None = None
         self.buffers = Buffers(reading.dtypes[1:])
 
-    def read(self, x: Array, flow: Flow) -> tuple[Array, list[Array], list[Array], float]:
+    def fill(self, values: list[Any]) -> None:
+        """Fill in the numbers."""
+        self.read_first, (self.above, *rest) = self.reading.numbers(*values)
+        self.extra, weights = rest[: self.reading.extra], rest[self.reading.extra :]
+        self.matrix[self.reading.entries] = weights
+
+    def read(self, x: Array) -> Found:
         """Return what is wanted, from block after block."""
         reading = self.reading
-        if flow is not self.flow:
-            values = [np.asarray(value)[()] for _, value in leaves(flow.bijection)]
-            self.read_first, (self.above, *rest) = reading.numbers(*values)
-            self.extra, weights = rest[: reading.extra], rest[reading.extra :]
-            self.matrix[...] = 0.0
-            np.add.at(self.matrix, tuple(reading.entries), weights)
-            self.flow = flow
         singles, wholes = [], []
         for start in range(0, len(x), reading.length):
             part = x[start : start + reading.length]
             buffers = self.buffers.of_length(len(part))
-            single, whole = reading.block(part, *buffers, self.read_first)
+            single, whole = reading.block(to_read(part), *buffers, self.read_first)
             singles.append(single)
             wholes.append(whole)
         sums, largest = np.array(singles), np.nan
@@ -405,4 +441,5 @@ class _Places:
             largest = float(sums[:, 0].max() + self.above)
             sums[:, 0] = 0.0
         added = [functools.reduce(np.add, parts) for parts in zip(*wholes, strict=True)]
-        return self.matrix @ sums.sum(axis=0), added, self.extra, largest
+        total = sums[0] if len(sums) == 1 else sums.sum(axis=0)
+        return self.matrix @ total, added, self.extra, largest

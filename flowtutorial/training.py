@@ -191,29 +191,30 @@ class _LeftError(ArithmeticError):
 
 
 class _Adam:
-    """The state of the method: running means of gradients, and of their squares."""
+    """The state of the method: weighted sums of gradients, and of their squares.
+
+    The weights fall with age, `0.9^k` and `0.999^k`; divided by the sums of these, the sums are the
+    means of the algorithm, with its corrections for the first steps.
+    """
 
     def __init__(self, params: Array) -> None:
         self.params, self.steps = params, 0
-        self.mean, self.square, self.work = (np.zeros_like(params) for _ in range(3))
+        self.sum, self.squares, self.work = (np.zeros_like(params) for _ in range(3))
 
     @np.errstate(over="ignore", invalid="ignore")  # what comes out is checked
     def climb(self, gradient: Array, rate: float) -> None:
         """Take one step uphill."""
         self.steps += 1
         work = self.work  # new arrays of many parameters would take longer than the arithmetic
-        np.subtract(gradient, self.mean, out=work)
-        work *= 0.1
-        self.mean += work
-        np.multiply(gradient, gradient, out=work)
-        work -= self.square
-        work *= 0.001
-        self.square += work
-        # rate · mean/m / (√(square/s) + 1e-8), with the corrections m and s taken out of the arrays
-        m, root_s = 1.0 - 0.9**self.steps, np.sqrt(1.0 - 0.999**self.steps)
-        size = np.sqrt(self.square, out=work)
+        self.sum *= 0.9
+        self.sum += gradient
+        self.squares *= 0.999
+        self.squares += np.multiply(gradient, gradient, out=work)
+        # rate · sum/m / (√(squares/s) + 1e-8), with the sums of weights m and s out of the arrays
+        m, root_s = (1.0 - 0.9**self.steps) / 0.1, np.sqrt((1.0 - 0.999**self.steps) / 0.001)
+        size = np.sqrt(self.squares, out=work)
         size += 1e-8 * root_s
-        step = np.divide(self.mean, size, out=work)
+        step = np.divide(self.sum, size, out=work)
         step *= rate * root_s / m
         moved = self.params + step
         if not np.isfinite(moved).all():

@@ -46,6 +46,8 @@ from flowtutorial import (
     realnvp,
     spline_flow,
 )
+from flowtutorial.blocks import times
+from flowtutorial.parameters import outer
 
 EPS = float(np.finfo(float).eps)
 every_layer = pytest.mark.parametrize("name", LAYERS)
@@ -892,6 +894,42 @@ def test_network_pullback_agrees_with_differences(activation: str, masked: bool)
     summed, fields = pullback(weights, True)
     np.testing.assert_allclose(summed, along, rtol=1e-12)
     np.testing.assert_allclose(columns(fields, ()), whole.sum(axis=(0, 1)), rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "shape", [(512, 64), (250, 80), (509, 64), (64,), (2, 300, 64), (0, 3), (4, 0)]
+)
+@pytest.mark.parametrize("transposed", [False, True])
+def test_products_in_stacks_are_those_of_all_rows(shape: tuple[int, ...], transposed: bool) -> None:
+    rng = np.random.default_rng(0)
+    rows, matrix = rng.standard_normal(shape), rng.standard_normal((shape[-1], 70))
+    matrix = np.asfortranarray(matrix) if transposed else matrix
+    product = times(rows, matrix)
+    assert product.shape == (*shape[:-1], 70)
+    np.testing.assert_allclose(product, np.einsum("...i,ij->...j", rows, matrix), atol=1e-12)
+    others = rng.standard_normal((*shape[:-1], 70))
+    each = np.reshape(outer(rows, others, False), (int(np.prod(shape[:-1])), shape[-1], 70))
+    np.testing.assert_allclose(outer(rows, others, True), each.sum(axis=0), atol=1e-11)
+
+
+@pytest.mark.parametrize(
+    ("n", "size", "stacks"),
+    [
+        (512, 4096, 4),
+        (512, 1000, 1),
+        (256, 4096, 2),
+        (250, 4000, 1),
+        (251, 4000, 1),
+        (48, 10**6, 1),
+    ],
+)
+def test_stacks_are_of_small_products_and_as_few_as_that_takes(
+    n: int, size: int, stacks: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(flowtutorial.blocks, "SMALL", 10**6)
+    assert flowtutorial.blocks.count_stacks(n, size) == stacks
+    monkeypatch.setattr(flowtutorial.blocks, "SMALL", np.inf)
+    assert flowtutorial.blocks.count_stacks(n, size) == 1
 
 
 # -- context ---------------------------------------------------------------------------------------

@@ -25,6 +25,7 @@ from flowtutorial import (
     gradient_ascent,
     realnvp,
 )
+from flowtutorial import loops as loops_module
 from flowtutorial.blocks import BLOCK
 from flowtutorial.loops import Loop, fused
 from flowtutorial.recorded import FEW, Place, Step, Tape, compiling, order_of, record
@@ -172,6 +173,17 @@ def test_arithmetic_is_in_as_few_loops_as_may_be(function: Any, shape: str) -> N
         lambda x: np.copysign(np.sqrt(np.abs(x)), x) + np.sign(x) - np.square(-x),
         lambda x: (x > 1.0) * (x * 3.0) + (x > 0.0).astype(np.float64),
         lambda x: np.sqrt(x) + 1.0 / x,
+        lambda x: ((x > 0.0) + (x < 1.0)) * x + ((x > 2.0) + True) * 3.0,
+        lambda x: np.logical_and(x, x - 1.0) * 3.0 + np.logical_or(x > 0.0, 2) + np.logical_not(x),
+        lambda x: 1.0 / np.sign(x) + np.sign(np.searchsorted([0.0], x, side="right") - 1),
+        lambda x: x * 2**70 + np.where(x > 0.0, 2**64, x) + (x < 2**63),
+        lambda x: x.astype(np.float16).astype(np.float64) + x.astype(">f8").astype(np.float64),
+        lambda x: (x.astype(np.longdouble) * 3.0).astype(np.float64) + x.astype(np.int8),
+        lambda x: x * np.float32(0.1) + x / np.float32(3.0) + np.array([2]) * x,
+        lambda x: np.searchsorted(np.linspace(-3.0, 3.0, 50), x, side="right") / 49,
+        lambda x: np.searchsorted(np.array([0.0, 1.0, np.nan]), x, side="right") + x,
+        lambda x: np.searchsorted(np.array([0.0, 1.0], ">f8"), x, side="right") + x,
+        lambda x: np.searchsorted(np.array([0.0, 1.0], np.float16), x, side="right") + x,
     ],
 )  # fmt: skip
 def test_each_operation_is_that_of_numpy(function: Any) -> None:
@@ -180,6 +192,42 @@ def test_each_operation_is_that_of_numpy(function: Any) -> None:
         program = record(function, DOUBLE)
         assert program is not None
         np.testing.assert_array_equal(program.with_buffers()(x, None), function(x))
+
+
+def test_loops_that_do_the_same_are_compiled_once() -> None:
+    tape, steps, place = steps_of(lambda x: np.sin(2.0 * np.sin(3.0 * np.sin(4.0 * x))))
+    loops = [step for step in fused(tape, steps, [place]) if isinstance(step, Loop)]
+    assert len(loops) == 3
+    assert len({loop.function for loop in loops}) == 1
+
+
+def test_what_is_compiled_is_kept() -> None:
+    sources = [f"def loop(a0):\n    return ({at})" for at in range(200)]
+    loops = list(map(loops_module._machine_code, sources))
+    assert all(
+        loops_module._machine_code(s) is loop for s, loop in zip(sources, loops, strict=True)
+    )
+
+
+def test_data_of_any_layout_are_read_by_one_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine_code, loops = loops_module._machine_code, list[Any]()
+    machine_code.cache_clear()  # other tests may have taken the same loops for other types
+    monkeypatch.setattr(
+        loops_module,
+        "_machine_code",
+        lambda source: loops.append(machine_code(source)) or loops[-1],
+    )
+    x = np.linspace(-3.0, 3.0, 3 * BLOCK)
+    frozen = x.copy()
+    frozen.flags.writeable = False
+    flow = Flow(StandardNormal(), Chain((Shift(0.3), SinhArcsinh(0.3, 0.1), Shift(0.5))))
+    with compiled():
+        sums = flow.sums
+        assert sums is not None
+        for data in (x, x[:BLOCK], frozen, x[::2], x[::-1], x.reshape(3, -1), x.reshape(3, -1).T):
+            flow.log_prob(data)
+            sums.slope(data.reshape(-1), flow)
+        assert {len(loop.signatures) for loop in loops} == {1}
 
 
 @pytest.mark.parametrize("number", [3.0, -0.7, 1e-305, 1e305, 0.0, np.inf, np.nan, 2])
@@ -241,5 +289,5 @@ def test_a_flow_travels_without_what_was_compiled() -> None:
     with compiled():
         expected = BENT.log_prob(x)
         made = pickle.loads(pickle.dumps(BENT))
-        assert "_known" not in vars(made)
+        assert "_recorded" not in vars(made)
         same(made.log_prob(x), expected)

@@ -12,7 +12,7 @@ import pytest
 from cases import CASES, base_points
 
 from flowtutorial import Affine, Chain, Flow, Logistic, SinhArcsinh, StandardNormal, Uniform
-from flowtutorial.blocks import BLOCK
+from flowtutorial.blocks import BLOCK, entries
 from flowtutorial.recorded import record
 
 SOLVED = {"logistic-one", "logistic-mixture", "universal"}  # with an axis of components
@@ -132,6 +132,25 @@ def test_zeros_of_two_signs_are_two_numbers() -> None:
     np.testing.assert_array_equal(steps_of(function)(np.array([1.0, -3.0])), [-1.0, -3.0])
 
 
+def test_a_list_is_searched_as_a_table_is() -> None:
+    x = np.linspace(-1.0, 2.0, 31)
+    steps = steps_of(lambda x: np.searchsorted([0.0, 1.0], x, side="right"))
+    np.testing.assert_array_equal(steps(x), np.searchsorted([0.0, 1.0], x, side="right"))
+
+
+def test_negative_indices_count_from_the_end() -> None:
+    knots, table, x = np.array([0.0, 1.0]), np.array([3.0, 4.0, 5.0]), np.linspace(-1.0, 2.0, 31)
+    steps = steps_of(lambda x: entries(table, np.searchsorted(knots, x, side="right") - 1))
+    np.testing.assert_array_equal(steps(x), table[np.searchsorted(knots, x, side="right") - 1])
+
+
+def test_numbers_that_are_missing_from_a_table_are_its_last() -> None:
+    table = np.array([-1.0, 0.0, np.nan])
+    x = np.concatenate([np.linspace(-2.0, 2.0, 33), [np.nan, np.inf]])
+    steps = steps_of(lambda x: np.searchsorted(table, x, side="right"))
+    np.testing.assert_array_equal(steps(x), np.searchsorted(table, x, side="right"))
+
+
 @pytest.mark.parametrize("length", [3, 100])
 def test_a_table_is_searched_as_numpy_does(length: int) -> None:
     table = np.linspace(-1.0, 1.0, length)
@@ -194,3 +213,35 @@ def test_long_arrays_need_the_result_and_a_mebibyte(name: str) -> None:
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         assert peak < x.nbytes + 2**20
+
+
+class Shifted:
+    """A base that somebody changes."""
+
+    support = (-np.inf, np.inf)
+
+    def __init__(self, mean: float) -> None:
+        self.mean = mean
+
+    def log_prob(self, z: Any) -> Any:
+        """As the standard normal, moved."""
+        return StandardNormal().log_prob(z - self.mean)
+
+    def sample(self, n: int, rng: Any) -> Any:
+        """As the standard normal, moved."""
+        return self.mean + StandardNormal().sample(n, rng)
+
+
+def test_a_base_that_changes_is_read_anew_and_a_frozen_one_once() -> None:
+    x = np.linspace(-2.0, 2.0, 70_000)
+    base = Shifted(0.0)
+    flow = Flow(base, Affine(0.5, 0.1))
+    before = flow.log_prob(x)
+    base.mean = 1.0
+    np.testing.assert_array_equal(flow.log_prob(x), Flow(base, flow.bijection).log_prob(x))
+    assert not np.array_equal(flow.log_prob(x), before)
+    frozen = Flow(StandardNormal(), Affine(0.5, 0.1))
+    frozen.log_prob(x)
+    (program,) = frozen._known.values()
+    frozen.log_prob(x)
+    assert list(frozen._known.values()) == [program]

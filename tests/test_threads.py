@@ -52,7 +52,7 @@ def test_fits_and_densities_take_one_thread(how: str, monkeypatch: pytest.Monkey
             )
             fit(realnvp(2, layers=1, rng=0), x, rng=0, epochs=1)
         else:
-            monkeypatch.setattr(likelihood, "mean_and_slope", noting(likelihood.mean_and_slope))
+            monkeypatch.setattr(likelihood, "slope_of", noting(likelihood.slope_of))
             monkeypatch.setattr(likelihood, "_moments", noting(likelihood._moments))
             flow = Flow(StandardNormal(), Affine(0.0, 0.0))
             _ = gradient_ascent(flow, x[:, 0], 0.1, 2) if how == "ascent" else fit(flow, x[:, 0])

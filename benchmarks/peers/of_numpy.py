@@ -75,20 +75,21 @@ class Ours:
             self.flow = self.flow.with_params(np.concatenate(params))
 
     def train_on(self, data: np.ndarray, rate: float) -> None:
-        """Begin to train."""
+        """Begin to train; `train` is in one thread from its first step to its last."""
+        from flowtutorial.threads import one_thread
         from flowtutorial.training import _Adam
 
+        self.alone = one_thread()
+        self.alone.__enter__()
         self.adam, self.data, self.rate = _Adam(self.flow.params), data, rate
 
     def step(self, rows: np.ndarray) -> None:
         """Take one step."""
         from flowtutorial.likelihood import mean_and_slope
         from flowtutorial.observations import Observations
-        from flowtutorial.threads import one_thread
 
         flow, batch = self.flow.moved_to(self.adam.params), Observations(self.data[rows], None)
-        with one_thread():
-            self.adam.climb(mean_and_slope(flow, batch)[1], self.rate)
+        self.adam.climb(mean_and_slope(flow, batch)[1], self.rate)
 
     def arrange(self, x: np.ndarray) -> np.ndarray:
         """Return `x`."""

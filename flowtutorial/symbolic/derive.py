@@ -43,7 +43,7 @@ class Derivatives(NamedTuple):
 
 def derive(
     bijection: type[Bijection] | Bijection, direction: str = "inverse"
-) -> Callable[[Sequence[Any], Array], Derivatives]:
+) -> Callable[..., Derivatives]:
     """Return the compiled derivatives of an elementwise bijection.
 
     Those of a direction that is solved numerically come from the other one, by the theorem on
@@ -64,8 +64,9 @@ def derive(
         `f(parameters, x)`, with the trained parameters in the order of the fields, each a number or
         an array that broadcasts with `x`; an array field has its own axes behind. It returns
         `Derivatives`, per element and unsummed: the value (`z` for the inverse), its
-        log-determinant, and the derivatives of both by the argument and by each parameter. The
-        function is compiled once and kept.
+        log-determinant, and the derivatives of both by the argument and by each parameter. With
+        `f(parameters, x, full=False)` a derivative that is the same everywhere may be left a
+        number. The function is compiled once and kept.
 
     Raises
     ------
@@ -87,23 +88,42 @@ def derive(
         raise TypeError(f"bijection: expected a bijection or its class, got {bijection!r}")
     if direction not in ("inverse", "forward"):
         raise ValueError(f"direction: expected 'inverse' or 'forward', got {direction!r}")
-    key: Any = (cls, direction)
-    if key in _KEPT:  # a layer asks at every step for the derivatives of its transformer
-        return _KEPT[key]
-    trained, static = _fields(bijection)
     if bijection is not cls and hasattr(cls, "derivatives"):
         return _of_instance(bijection, lambda made, x: made.derivatives(x, direction))
     if direction == cls.numerical:
         closed = derive(bijection, "forward" if direction == "inverse" else "inverse")
         return _through_the_other(bijection, direction, closed)
-    if static or any(trained.values()):
-        key += (tuple(trained.items()), pickle.dumps(static) if static else None)
-    if key not in _KEPT:
-        _KEPT[key] = _derive(cls, direction, trained, static)
+    key = (cls, direction, *([] if bijection is cls else _marks(bijection)))
+    if key not in _KEPT:  # a layer asks at every step for the derivatives of its transformer
+        _KEPT[key] = _derive(cls, direction, *_fields(bijection))
     return _KEPT[key]
 
 
-_KEPT: dict[Any, Callable[[Sequence[Any], Array], Derivatives]] = {}
+_KEPT: dict[Any, Callable[..., Any]] = {}
+
+
+def _marks(bijection: Any) -> list[Any]:
+    """Return what the formulas of a bijection depend on: shapes of arrays, and what is static."""
+    cls: Any = type(bijection)
+    marks: list[Any] = []
+    for name, ndim in _fields_that_count(cls):
+        value = getattr(bijection, name)
+        if ndim:
+            marks.append(np.shape(value)[-ndim:])
+        else:
+            marks += [type(value), value if isinstance(value, float | str) else pickle.dumps(value)]
+    return marks
+
+
+@cache
+def _fields_that_count(cls: Any) -> tuple[tuple[str, int], ...]:
+    """Return the fields that are not trained, with a 0, and the arrays, with how many axes."""
+    counted = []
+    for field in dataclasses.fields(cls):
+        static, ndim = field.metadata.get("static", False), field.metadata.get("ndim", 0)
+        if static or ndim:
+            counted.append((field.name, 0 if static else ndim))
+    return tuple(counted)
 
 
 def _fields(bijection: Any) -> tuple[dict[str, tuple[int, ...]], dict[str, Any]]:
@@ -127,11 +147,11 @@ def _fields(bijection: Any) -> tuple[dict[str, tuple[int, ...]], dict[str, Any]]
 
 def _of_instance(
     bijection: Any, derivatives: Callable[[Any, Array], Derivatives]
-) -> Callable[[Sequence[Any], Array], Derivatives]:
+) -> Callable[..., Derivatives]:
     """Return a function of parameters and argument from one of an instance and the argument."""
     names = list(bijection.trained_fields())
 
-    def of(parameters: Sequence[Any], argument: Array) -> Derivatives:
+    def of(parameters: Sequence[Any], argument: Array, full: bool = True) -> Derivatives:
         fields = dict(zip(names, parameters, strict=True))
         return derivatives(dataclasses.replace(bijection, **fields), np.asarray(argument))
 
@@ -140,11 +160,11 @@ def _of_instance(
 
 def _through_the_other(
     bijection: Any, direction: str, closed: Callable[[Sequence[Any], Array], Derivatives]
-) -> Callable[[Sequence[Any], Array], Derivatives]:
+) -> Callable[..., Derivatives]:
     """Return derivatives of a numerical direction, from those of the closed one."""
     names = list(_fields(bijection)[0])
 
-    def of(parameters: Sequence[Any], argument: Array) -> Derivatives:
+    def of(parameters: Sequence[Any], argument: Array, full: bool = True) -> Derivatives:
         fields = dict(zip(names, parameters, strict=True))
         if isinstance(bijection, type):
             made = bijection(**fields)
@@ -183,7 +203,7 @@ def _derive(
     direction: str,
     trained: dict[str, tuple[int, ...]],
     static: dict[str, Any],
-) -> Callable[[Sequence[Any], Array], Derivatives]:
+) -> Callable[..., Derivatives]:
     """Trace one direction of a class on symbols, differentiate, and compile."""
     x = sp.Symbol("x", real=True)
     params, made = [], {}
@@ -204,24 +224,29 @@ def _derive(
     formulas += [sp.diff(value, p) for p in params] + [sp.diff(log_det, p) for p in params]
     compiled = _compile([x, *params], formulas)
     entries = [(shape, list(np.ndindex(shape))) for shape in trained.values()]
+    has_arrays, k = any(trained.values()), len(params)
 
-    def derivatives(parameters: Sequence[Any], argument: Array) -> Derivatives:
-        argument = _as_array(argument)
+    def derivatives(parameters: Sequence[Any], argument: Array, full: bool = True) -> Derivatives:
+        argument, parameters = _as_array(argument), [_as_array(value) for value in parameters]
+        if not (full or has_arrays):
+            with np.errstate(over="ignore"):
+                value, log_det, value_dx, log_det_dx, *rest = compiled(argument, *parameters)
+            log_det = _full(log_det, value.shape)
+            return Derivatives(value, log_det, value_dx, log_det_dx, rest[:k], rest[k:])
         numbers, lead = [], [argument.shape]
-        for value, (shape, places) in zip(map(_as_array, parameters), entries, strict=True):
+        for value, (shape, places) in zip(parameters, entries, strict=True):
             lead.append(value.shape[: value.ndim - len(shape)])
             numbers += [value[(..., *place)] for place in places]
         with np.errstate(over="ignore"):
             results = compiled(argument, *numbers)
         whole = lead[0] if len(set(lead)) == 1 else np.broadcast_shapes(*lead)
         value, log_det, value_dx, log_det_dx, *rest = (_full(result, whole) for result in results)
-        k = len(params)
         return Derivatives(
             value, log_det, value_dx, log_det_dx, _by_field(rest[:k]), _by_field(rest[k:])
         )
 
     def _by_field(parts: list[Array]) -> tuple[Array, ...]:
-        if not any(trained.values()):  # all are numbers
+        if not has_arrays:
             return tuple(parts)
         left = iter(parts)
         return tuple(
@@ -306,14 +331,14 @@ def vector_pullback(bijection: Bijection, argument: Array, direction: str) -> An
         If the code can't be read as a formula, or a trained field is not an array.
     """
     argument = np.asarray(argument)
-    trained, static = _fields(bijection)
+    trained, _ = _fields(bijection)
     values = list(bijection.trained_fields().values())
     dim = argument.shape[-1]
     if any(isinstance(value, tuple | Parametrised) for value in values):
         raise _unreadable(bijection, direction, "it has parts of its own")
     if direction == bijection.numerical:
         raise _unreadable(bijection, direction, "it is solved for numerically")
-    key = (type(bijection), direction, dim, tuple(trained.items()), pickle.dumps(static))
+    key = (type(bijection), direction, dim, *_marks(bijection))
     if key not in _KEPT:
         _KEPT[key] = _derive_vectors(bijection, direction, dim, trained)
     numbers = [number for value in values for number in np.ravel(value)]
