@@ -130,7 +130,8 @@ def gradient_ascent(
         with np.errstate(over="ignore", invalid="ignore"):  # checked next
             updated = params[t] + rate * gradient
         if not np.isfinite(updated).all():
-            trace = Ascent(params[: t + 1], log_likelihood[: t + 1], flow.moved_to(params[t]))
+            last = flow.moved_to(params[t])
+            trace = Ascent(params[: t + 1], log_likelihood[: t + 1], last)
             raise DivergenceError(
                 f"learning_rate: with {rate:g} the ascent left the finite numbers at "
                 f"step {t + 1} of {steps}; take a smaller one "
